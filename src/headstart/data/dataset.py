@@ -1,0 +1,67 @@
+"""What every reader returns: items, their labels, and where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Kind = Literal["image", "text"]
+Split = Literal["train", "val", "test", ""]
+
+
+class Rejected(NamedTuple):
+    """An item that cannot be used, and why."""
+
+    item: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Items with labels; nothing is decoded yet.
+
+    ``content(i)`` returns the bytes of item ``i``: a file's, or a text's in UTF-8. It may raise
+    `OSError` or `ItemError`, which the audit turns into a `Rejected`.
+
+    Attributes:
+        kind: "image" or "text".
+        root: what was read, for messages and for the bundle.
+        names: shape (N,), how an item is called in reports: a path relative to ``root``, or
+            ``table.csv:17`` for row 17 of a table.
+        labels: shape (N,), index into ``classes``.
+        classes: the class names, sorted (numbers by value).
+        splits: shape (N,), "train", "val", "test", or "" where the data do not say.
+        content: from an index to the item's bytes.
+        rejected: what reading already found unusable (no label, file missing, not an image).
+        empty_classes: classes that exist, as a folder say, but hold nothing usable.
+    """
+
+    kind: Kind
+    root: Path
+    names: Sequence[str]
+    labels: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    splits: npt.NDArray[np.str_]
+    content: Callable[[int], bytes]
+    rejected: tuple[Rejected, ...] = ()
+    empty_classes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: npt.NDArray[np.int64] | Sequence[int]) -> Dataset:
+        """Return the data set of the items at ``indices``, in that order; classes stay as they are."""
+        chosen = np.asarray(indices, np.int64)
+        content = self.content
+        return replace(
+            self,
+            names=[self.names[i] for i in chosen],
+            labels=self.labels[chosen],
+            splits=self.splits[chosen],
+            content=lambda i: content(int(chosen[i])),
+        )

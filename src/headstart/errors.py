@@ -1,0 +1,52 @@
+"""Every error that Headstart raises on purpose.
+
+HeadstartError
+├── UsageError      the call itself is wrong: an unknown name, an option out of range
+├── DataError       the data cannot be used: nothing there, one class only, an unreadable table
+│   └── ItemError   one item cannot be used; carries the reason, never stops a run
+├── BackboneError   a backbone or its weights cannot be had
+└── BundleError     a saved model cannot be read
+
+Each message says what came, what is allowed, and what to try next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HeadstartError(Exception):
+    """Base of all errors raised on purpose; the command line prints them without a traceback."""
+
+
+class UsageError(HeadstartError, ValueError):
+    """The call is wrong: an unknown name or a value out of range."""
+
+
+class DataError(HeadstartError, ValueError):
+    """The data as a whole cannot be used."""
+
+
+class ItemError(DataError):
+    """One item cannot be used; ``str(error)`` is the reason that the audit lists."""
+
+
+class BackboneError(HeadstartError, LookupError):
+    """A backbone, or its weights, cannot be had here."""
+
+
+class BundleError(HeadstartError, ValueError):
+    """A folder is not a bundle, or is damaged, or comes from a newer version."""
+
+
+def unknown(what: str, got: str, allowed: Iterable[str]) -> UsageError:
+    """Return the error for a name that is not on the list, with the nearest one that is.
+
+    >>> str(unknown("strategy", "frozn", ["frozen", "warm"]))
+    "unknown strategy 'frozn'; did you mean 'frozen'? Allowed: frozen, warm"
+    """
+    names = list(allowed)
+    near = get_close_matches(got, names, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    return UsageError(f"unknown {what} '{got}'{hint} Allowed: {', '.join(names)}")

@@ -1,0 +1,52 @@
+"""How long work tells how far it is, without knowing who listens.
+
+A library call is silent. A door (the command line) installs a reporter with `reporting`; everything
+below only wraps its loops in `track`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+T = TypeVar("T")
+
+log = logging.getLogger("headstart")
+"""Notices that a user should see go here; the command line shows them on stderr."""
+
+Reporter = Callable[[str, int, int | None], None]
+"""Called with (what is being done, how many are done, how many there are if known)."""
+
+
+def _silent(label: str, done: int, total: int | None) -> None:
+    pass
+
+
+_reporter: ContextVar[Reporter] = ContextVar("headstart_reporter", default=_silent)
+
+
+@contextmanager
+def reporting(reporter: Reporter) -> Iterator[None]:
+    """Send progress to ``reporter`` inside the ``with`` block."""
+    token = _reporter.set(reporter)
+    try:
+        yield
+    finally:
+        _reporter.reset(token)
+
+
+def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """Pass ``items`` on, one by one, and report how many have gone by.
+
+    >>> list(track([1, 2], "counting"))
+    [1, 2]
+    """
+    report = _reporter.get()
+    done = 0
+    for done, item in enumerate(items, 1):
+        yield item
+        report(label, done, total)
+    report(label, done, done)

@@ -1,0 +1,189 @@
+"""The one store: rows on disk, keyed by the content that they were computed from.
+
+A store is a folder of shards. A shard is one ``.npy`` file of a structured array whose first field
+is the digest, written aside, synced and renamed, and never changed afterwards. So several
+processes can read and write one store at once, a killed process leaves whole shards or none, and a
+shard that does not read back is dropped and its rows computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.progress import log
+
+Rows = npt.NDArray[np.void]
+Digests = npt.NDArray[np.bytes_]
+
+DIGEST = "S16"
+"""The NumPy type of a digest: the first 16 bytes of a BLAKE2b hash."""
+
+_MOST_SHARDS = 64
+
+
+def home() -> Path:
+    """Return the folder for features and exported graphs: ``HEADSTART_HOME`` or the user's cache."""
+    named = os.environ.get("HEADSTART_HOME")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "headstart"
+
+
+def digest(*parts: bytes) -> bytes:
+    """Return the 16-byte digest of ``parts`` one after the other."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        state.update(part)
+    return state.digest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the digest of a file's bytes as 32 hexadecimal digits, read in pieces."""
+    state = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            state.update(piece)
+    return state.hexdigest()
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; sync and rename it to ``path`` when the block ends without error.
+
+    Whoever reads ``path`` sees the old content or the new one, never half of it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+    try:
+        yield aside
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+class Store:
+    """Rows of one kind, found by digest.
+
+    ``fields`` are the NumPy fields of a row besides its digest, for example
+    ``[("vector", "<f4", (1280,))]``. Rows that cannot be written (a full disk, a folder without
+    write permission) are kept in memory for this run, and one notice says so.
+    """
+
+    def __init__(self, folder: Path, fields: list[Any], *, flush_rows: int = 2048) -> None:
+        self.folder = folder
+        self.dtype = np.dtype([("digest", DIGEST), *fields])
+        self._flush_rows = flush_rows
+        self._pending: list[Rows] = []
+        self._shards: list[Rows] = []
+        self._names: set[str] = set()
+        self._order: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._sorted: Digests = np.empty(0, DIGEST)
+        self._starts: npt.NDArray[np.int64] = np.zeros(1, np.int64)
+        self._writable = True
+        self._load()
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def __contains__(self, key: bytes) -> bool:
+        return bool(self.has(np.array([key], DIGEST))[0])
+
+    def has(self, digests: Digests) -> npt.NDArray[np.bool_]:
+        """Return, for each digest of shape (N,), whether a row is there."""
+        if not len(self._sorted):
+            return np.zeros(len(digests), np.bool_)
+        at = np.minimum(np.searchsorted(self._sorted, digests), len(self._sorted) - 1)
+        return np.asarray(self._sorted[at] == digests, np.bool_)
+
+    def get(self, digests: Digests) -> Rows:
+        """Return the rows of ``digests``, shape (N,), in that order; all must be there."""
+        found = self.has(digests)
+        if not found.all():
+            raise KeyError(f"{int((~found).sum())} of {len(digests)} rows are not in {self.folder}")
+        position = self._order[np.searchsorted(self._sorted, digests)]
+        shard = np.searchsorted(self._starts, position, side="right") - 1
+        rows = np.empty(len(digests), self.dtype)
+        for index in np.unique(shard):
+            mine = shard == index
+            rows[mine] = self._shards[index][position[mine] - self._starts[index]]
+        return rows
+
+    def add(self, rows: Rows) -> None:
+        """Keep ``rows``; they can be found after the next `flush`, which also comes by itself."""
+        self._pending.append(rows.astype(self.dtype, copy=False))
+        if sum(map(len, self._pending)) >= self._flush_rows:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending to disk as one shard, and make it findable."""
+        if not self._pending:
+            return
+        rows = np.concatenate(self._pending)
+        self._pending.clear()
+        self._shards.append(self._write(rows))
+        self._index()
+
+    def _write(self, rows: Rows) -> Rows:
+        if not self._writable:
+            return rows
+        path = self.folder / f"{uuid.uuid4().hex}.npy"
+        try:
+            with written_aside(path) as aside, aside.open("wb") as file:
+                np.save(file, rows, allow_pickle=False)
+        except OSError as error:
+            self._writable = False
+            log.warning("nothing can be kept in %s (%s); going on in memory", self.folder, error)
+            return rows
+        self._names.add(path.name)
+        return self._open(path)
+
+    def _open(self, path: Path) -> Rows:
+        shard = np.load(path, mmap_mode="r", allow_pickle=False)
+        if shard.dtype != self.dtype:
+            raise ValueError(f"its rows are {shard.dtype}, not {self.dtype}")
+        return np.asarray(shard)
+
+    def _load(self) -> None:
+        paths = sorted(self.folder.glob("*.npy")) if self.folder.is_dir() else []
+        for path in paths:
+            try:
+                self._shards.append(self._open(path))
+                self._names.add(path.name)
+            except (OSError, ValueError, EOFError) as error:
+                log.warning("dropping a damaged part of the store, %s: %s", path, error)
+                with suppress(OSError):
+                    path.unlink()
+        self._index()
+        if len(self._names) > _MOST_SHARDS:
+            self._compact()
+
+    def _compact(self) -> None:
+        """Join all shards into one, so that many small runs do not leave many small files."""
+        before = sorted(self._names)
+        joined = np.concatenate(self._shards)
+        _, first = np.unique(joined["digest"], return_index=True)
+        self._names.clear()
+        self._shards = [self._write(joined[np.sort(first)])]
+        if self._writable:
+            for name in before:
+                with suppress(OSError):
+                    (self.folder / name).unlink()
+        self._index()
+
+    def _index(self) -> None:
+        sizes = [len(shard) for shard in self._shards]
+        self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
+        keys = [np.asarray(shard["digest"]) for shard in self._shards]
+        joined = np.concatenate(keys) if keys else np.empty(0, DIGEST)
+        # The first of several equal digests wins: rows of one digest are equal by construction.
+        self._order = np.argsort(joined, kind="stable").astype(np.int64)
+        self._sorted = joined[self._order]
