@@ -73,12 +73,13 @@ def written_aside(path: Path) -> Iterator[Path]:
 class Store:
     """Rows of one kind, found by digest.
 
+    ``folder`` is where it lies on disk; with None it lives in memory and leaves nothing behind.
     ``fields`` are the NumPy fields of a row besides its digest, for example
     ``[("vector", "<f4", (1280,))]``. Rows that cannot be written (a full disk, a folder without
     write permission) are kept in memory for this run, and one notice says so.
     """
 
-    def __init__(self, folder: Path, fields: list[Any], *, flush_rows: int = 2048) -> None:
+    def __init__(self, folder: Path | None, fields: list[Any], *, flush_rows: int = 2048) -> None:
         self.folder = folder
         self.dtype = np.dtype([("digest", DIGEST), *fields])
         self._flush_rows = flush_rows
@@ -88,7 +89,7 @@ class Store:
         self._order: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self._sorted: Digests = np.empty(0, DIGEST)
         self._starts: npt.NDArray[np.int64] = np.zeros(1, np.int64)
-        self._writable = True
+        self._writable = folder is not None
         self._load()
 
     def __len__(self) -> int:
@@ -133,7 +134,7 @@ class Store:
         self._index()
 
     def _write(self, rows: Rows) -> Rows:
-        if not self._writable:
+        if not self._writable or self.folder is None:
             return rows
         path = self.folder / f"{uuid.uuid4().hex}.npy"
         try:
@@ -153,7 +154,7 @@ class Store:
         return np.asarray(shard)
 
     def _load(self) -> None:
-        paths = sorted(self.folder.glob("*.npy")) if self.folder.is_dir() else []
+        paths = sorted(self.folder.glob("*.npy")) if self.folder else []
         for path in paths:
             try:
                 self._shards.append(self._open(path))
@@ -173,7 +174,7 @@ class Store:
         _, first = np.unique(joined["digest"], return_index=True)
         self._names.clear()
         self._shards = [self._write(joined[np.sort(first)])]
-        if self._writable:
+        if self._writable and self.folder is not None:
             for name in before:
                 with suppress(OSError):
                     (self.folder / name).unlink()

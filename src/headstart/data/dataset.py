@@ -55,7 +55,7 @@ class Dataset:
         return len(self.labels)
 
     def take(self, indices: npt.NDArray[np.int64] | Sequence[int]) -> Dataset:
-        """Return the data set of the items at ``indices``, in that order; classes stay as they are."""
+        """Return the data set of the items at ``indices``, in that order; classes stay."""
         chosen = np.asarray(indices, np.int64)
         content = self.content
         return replace(

@@ -1,0 +1,439 @@
+"""The verbs: what the command line, scripts and the estimator call. Each is made of public parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart import bundle as bundles
+from headstart.backbones.entry import Entry
+from headstart.backbones.registry import resolve_all
+from headstart.bundle import Bundle
+from headstart.data.audit import Audit
+from headstart.data.audit import audit as audit_dataset
+from headstart.data.dataset import Dataset, Rejected
+from headstart.data.images import examine
+from headstart.data.reading import read
+from headstart.data.split import Split, draw, split
+from headstart.device import pick
+from headstart.errors import DataError, HeadstartError, ItemError, UsageError
+from headstart.evaluation import metrics
+from headstart.evaluation.compare import Comparison, Shots
+from headstart.evaluation.compare import compare as compare_runs
+from headstart.evaluation.metrics import Evaluation
+from headstart.features.extract import Features, extract
+from headstart.features.heads import softmax
+from headstart.progress import log
+from headstart.store import digest
+from headstart.strategies.plan import Options
+from headstart.strategies.registry import strategy as find_strategy
+from headstart.training.transfer import Fitted, transfer
+
+WORST = 50
+"""Confident mistakes that a bundle remembers."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model, what it was fitted on, and how good it is on what it has not seen.
+
+    Attributes:
+        fitted: the model; `save` makes a bundle of it.
+        dataset: all items that were read.
+        audit: what was found before training.
+        parts: indices of the items trained on and held out.
+        evaluation: figures on the held-out items.
+        seconds: "total", "features" and "train".
+        cache: "hits" and "misses" of the feature store.
+        errors: the most confident mistakes on the held-out items.
+        notes: what the user should know about this fit.
+    """
+
+    fitted: Fitted
+    dataset: Dataset
+    audit: Audit
+    parts: Split
+    evaluation: Evaluation
+    seconds: dict[str, float]
+    cache: dict[str, int]
+    errors: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+    bundle: Path | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the held-out items answered right, 0..1."""
+        return self.evaluation.accuracy
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `headstart fit --json` prints."""
+        return {
+            "accuracy": self.evaluation.accuracy,
+            "interval": list(self.evaluation.interval),
+            "n_train": len(self.parts.train),
+            "n_val": len(self.parts.held_out),
+            "classes": list(self.fitted.classes),
+            "backbone": backbone_name(self.fitted.entries),
+            "strategy": self.fitted.strategy,
+            "seed": self.fitted.seed,
+            "seconds": self.seconds,
+            "cache": self.cache,
+            "skipped": [one._asdict() for one in self.audit.rejected],
+            "tiny": self.audit.tiny,
+            "per_class": self.evaluation.per_class(),
+            "calibration_error": self.evaluation.calibration_error,
+            "temperature": self.fitted.head.temperature,
+            "notes": self.notes,
+            "bundle": str(self.bundle) if self.bundle else None,
+        }
+
+    def save(self, path: str | Path) -> Bundle:
+        """Write the bundle to the folder ``path``, with its report, and return it loaded."""
+        from headstart.report.html import write_report
+
+        folder = Path(path)
+        facts = {
+            "metrics": self.evaluation.to_json(),
+            "errors": self.errors,
+            "data": {
+                "root": str(self.dataset.root.resolve()),
+                "fingerprint": digest(*self.audit.digests[self.parts.train].tolist()).hex(),
+                "n_train": len(self.parts.train),
+                "n_val": len(self.parts.held_out),
+            },
+            "seconds": self.seconds,
+            "notes": self.notes,
+            "skipped": [one._asdict() for one in self.audit.rejected],
+            "versions": _versions(),
+        }
+        made = bundles.save(self.fitted, folder, facts)
+        self.audit.write_skipped(folder / "skipped.csv")
+        write_report(made)
+        return made
+
+
+def audit(data: str | Path | Dataset, **reading: Any) -> Audit:
+    """Return what can be used of ``data``, and what cannot, with reasons; nothing is changed."""
+    return audit_dataset(_read(data, reading))
+
+
+def fit(
+    data: str | Path | Dataset,
+    *,
+    backbone: str = "glyphs",
+    strategy: str = "frozen",
+    val: float = 0.2,
+    shots: int | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    device: str = "auto",
+    channels: int | None = None,
+    options: Options | None = None,
+    **reading: Any,
+) -> Fit:
+    """Carry ``backbone`` over to the classes of ``data``, and measure it on held-out items.
+
+    Args:
+        data: a folder, a table, or what `read` returned.
+        backbone: a name, or ``x+y`` to join features.
+        strategy: a name, see ``headstart.strategies``.
+        val: share held out where the data have no split of their own, between 0 and 1.
+        shots: examples a class drawn from the training items; None for all.
+        seed: of everything random.
+        out: folder for the bundle; None keeps it in memory.
+        device: "auto", "cpu", "cuda" or "mps".
+        channels: of the pictures; by default what the backbone reads, or array files hold.
+        options: for training by steps and for the head.
+        **reading: options of `read`.
+
+    Raises:
+        UsageError: an option is unknown or out of range.
+        DataError: nothing sensible can be trained on.
+        BackboneError: the backbone or its weights are not here.
+    """
+    start = time.perf_counter()
+    chosen, device = find_strategy(strategy), pick(device)
+    if out is not None:
+        bundles.check_target(Path(out))
+    if shots is not None and shots < 1:
+        raise UsageError(f"shots is {shots}, but must be 1 or more.")
+    dataset = _read(data, reading)
+    notes: list[str] = []
+    entries = _entries(backbone, dataset, channels, seed, notes)
+    found, features = _look(dataset, entries, chosen.solves, device, seed)
+    parts = _parts(dataset, found, val, shots, seed, notes)
+    fitted = transfer(
+        dataset, parts.train, entries, strategy,
+        options=options, seed=seed, device=device, features=features,
+    )
+    logits = fitted.logits(dataset, parts.held_out, features=features, device=device)
+    result = _result(fitted, dataset, found, parts, softmax(logits), features, notes)
+    if out is not None:
+        result.save(out)
+        result = replace(result, bundle=Path(out))
+    result.seconds["total"] = time.perf_counter() - start
+    return result
+
+
+def _read(data: str | Path | Dataset, reading: dict[str, Any]) -> Dataset:
+    return data if isinstance(data, Dataset) else read(data, **reading)
+
+
+def _entries(
+    backbone: str, dataset: Dataset, channels: int | None, seed: int, notes: list[str]
+) -> tuple[Entry, ...]:
+    """Return the backbones of the name, fitted to the channels of the pictures."""
+    entries = resolve_all(backbone, seed=seed)
+    if entries[0].kind != dataset.kind:
+        raise DataError(
+            f"{dataset.root} holds {dataset.kind}s, but the backbone '{backbone}' is for "
+            f"{entries[0].kind}s."
+        )
+    wanted = channels or array_channels(dataset)
+    if wanted is None:
+        return entries
+    for entry in entries:
+        if entry.preprocess.channels != wanted:
+            _note(
+                notes,
+                f"{entry.name}: first convolution adapted from {entry.preprocess.channels} to "
+                f"{wanted} channels",
+            )
+    return tuple(entry.with_channels(wanted) for entry in entries)
+
+
+def array_channels(dataset: Dataset) -> int | None:
+    """Return how many channels the first array file has; None where items are picture files."""
+    for index in range(min(len(dataset), 20)):
+        try:
+            content = dataset.content(index)
+            if not content.startswith(b"\x93NUMPY"):
+                return None
+            shape = np.shape(examine(content).image)
+            return shape[2] if len(shape) == 3 else 1
+        except (OSError, ItemError):
+            continue
+    return None
+
+
+def _look(
+    dataset: Dataset, entries: tuple[Entry, ...], solves: bool, device: str, seed: int
+) -> tuple[Audit, Features | None]:
+    """Audit the data, and compute features in the same pass where the strategy solves on them."""
+    if not solves:
+        return audit_dataset(dataset).require_usable(), None
+    found, features = extract(dataset, entries, device=device, seed=seed)
+    return found.require_usable(), features
+
+
+def _parts(
+    dataset: Dataset, found: Audit, val: float, shots: int | None, seed: int, notes: list[str]
+) -> Split:
+    """Return what to train on and what is held out, and say where classes fall short."""
+    parts = split(dataset, found.usable, val=val, seed=seed)
+    train = draw(dataset.labels, parts.train, shots, seed=seed)
+    counts = np.bincount(dataset.labels[train], minlength=len(dataset.classes))
+    short = [f"{dataset.classes[c]} ({n})" for c, n in enumerate(counts) if n < (shots or 1)]
+    if shots and short:
+        _note(notes, f"fewer than {shots} examples to train on: {', '.join(short)}")
+    if (counts > 0).sum() < 2:
+        raise DataError(
+            f"{dataset.root}: only one class has training items; at least two are needed."
+        )
+    if found.tiny:
+        names = ", ".join(f"{name} ({n})" for name, n in found.tiny.items())
+        _note(notes, f"{len(found.tiny)} classes have fewer than five items: {names}")
+    if not len(parts.held_out):
+        raise DataError(
+            f"{dataset.root}: nothing is left to measure on, for every class has a single item; "
+            "add items, or a val folder."
+        )
+    return Split(train, parts.held_out)
+
+
+def _result(
+    fitted: Fitted,
+    dataset: Dataset,
+    found: Audit,
+    parts: Split,
+    probabilities: Any,
+    features: Features | None,
+    notes: list[str],
+) -> Fit:
+    held_out = dataset.take(parts.held_out)
+    return Fit(
+        fitted=fitted,
+        dataset=dataset,
+        audit=found,
+        parts=parts,
+        evaluation=metrics.evaluate(probabilities, held_out.labels, dataset.classes),
+        seconds={
+            "total": 0.0,
+            "features": features.seconds if features else 0.0,
+            "train": fitted.seconds,
+        },
+        cache={
+            "hits": features.hits if features else 0,
+            "misses": features.misses if features else 0,
+        },
+        errors=metrics.worst(
+            probabilities, held_out.labels, held_out.names, dataset.classes, WORST
+        ),
+        notes=notes,
+    )
+
+
+def _note(notes: list[str], text: str) -> None:
+    log.info("%s", text)
+    notes.append(text)
+
+
+def backbone_name(entries: Sequence[Entry]) -> str:
+    """Return ``x+y`` for the entries x and y."""
+    return "+".join(entry.name for entry in entries)
+
+
+def _versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import version
+
+    names = ("torch", "torchvision", "timm", "onnxruntime", "scikit-learn", "numpy", "Pillow")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def predict(
+    bundle: str | Path | Bundle, sources: Sequence[str | Path], *, device: str = "auto"
+) -> Iterator[dict[str, Any]]:
+    """Yield one answer an item of ``sources``, see `Bundle.predict`."""
+    loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
+    yield from loaded.predict(sources, device=pick(device))
+
+
+def evaluate(
+    bundle: str | Path | Bundle, data: str | Path | Dataset, *, device: str = "auto", **reading: Any
+) -> tuple[Evaluation, tuple[Rejected, ...]]:
+    """Return the figures of a saved model on ``data``, and the items that could not be used.
+
+    Of data with a split of their own only the held-out part counts: test, else val.
+
+    Raises:
+        DataError: none of the classes is one of the bundle's.
+    """
+    loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
+    dataset = _read(data, reading)
+    if dataset.kind != loaded.kind:
+        raise DataError(f"the bundle answers {loaded.kind}s, but {dataset.root} holds others.")
+    for name in ("test", "val"):
+        if (dataset.splits == name).any():
+            log.info("measuring on the %s part of %s", name, dataset.root)
+            dataset = dataset.take(np.flatnonzero(dataset.splits == name))
+            break
+    number = {name: i for i, name in enumerate(loaded.classes)}
+    mapped = np.array([number.get(name, -1) for name in dataset.classes], np.int64)[dataset.labels]
+    if not (mapped >= 0).any():
+        raise DataError(
+            f"no class of {dataset.root} ({', '.join(dataset.classes[:5])}) is one of the "
+            f"bundle's: {', '.join(loaded.classes[:10])}."
+        )
+    strangers = tuple(
+        Rejected(dataset.names[i], f"class '{dataset.classes[dataset.labels[i]]}' is not known")
+        for i in np.flatnonzero(mapped < 0)
+    )
+    keep = np.flatnonzero(mapped >= 0)
+    known = replace(dataset.take(keep), labels=mapped[keep], classes=loaded.classes)
+    found, features = loaded.extract(known, device=pick(device))
+    chances = loaded.probabilities(known, found.usable, features)
+    figures = metrics.evaluate(chances, known.labels[found.usable], loaded.classes)
+    return figures, found.rejected + strangers
+
+
+def features(
+    data: str | Path | Dataset,
+    *,
+    backbone: str,
+    out: str | Path,
+    block: int = -1,
+    seed: int = 0,
+    device: str = "auto",
+    channels: int | None = None,
+    **reading: Any,
+) -> dict[str, Any]:
+    """Write the features of ``data`` to the Parquet file ``out``: item, label, split, vector.
+
+    Args:
+        data: a folder, a table, or what `read` returned.
+        backbone: a name, or ``x+y`` to join vectors.
+        out: the file to write; rows are streamed, so memory does not grow with their number.
+        block: -1 for the pooled output; else the output of that block, averaged over positions.
+        seed: of random weights.
+        device: "auto", "cpu", "cuda" or "mps".
+        channels: see `fit`.
+        **reading: options of `read`.
+    """
+    from headstart.features.parquet import write
+
+    dataset = _read(data, reading)
+    entries = _entries(backbone, dataset, channels, seed, [])
+    found, vectors = extract(dataset, entries, block=block, device=pick(device), seed=seed)
+    if not len(found.usable):
+        found.require_usable()
+    write(Path(out), dataset, found.usable, vectors)
+    return {
+        "out": str(out),
+        "n": len(found.usable),
+        "n_features": vectors.n_features,
+        "backbone": backbone,
+        "block": block,
+        "cache": {"hits": vectors.hits, "misses": vectors.misses},
+        "seconds": vectors.seconds,
+        "skipped": [one._asdict() for one in found.rejected],
+    }
+
+
+def compare(
+    data: str | Path | Dataset,
+    *,
+    strategies: Sequence[str],
+    backbones: Sequence[str] = ("glyphs",),
+    shots: Sequence[Shots] = ("all",),
+    draws: int = 5,
+    val: float = 0.2,
+    seed: int = 0,
+    budget: float | None = None,
+    device: str = "auto",
+    options: Options | None = None,
+    **reading: Any,
+) -> Comparison:
+    """Measure ``strategies`` side by side on paired draws, see `headstart.evaluation.compare`.
+
+    Raises:
+        UsageError: an unknown strategy, or a number out of range; before anything is run.
+        DataError: nothing sensible can be trained on.
+        BackboneError: a backbone or its weights are not here.
+    """
+    chosen = [find_strategy(name) for name in strategies]
+    if not chosen or not backbones or draws < 1 or any(n != "all" and n < 1 for n in shots):
+        raise UsageError(
+            "compare needs at least one strategy, one backbone and one draw, and shots of 1 or "
+            f"more (or 'all'); got {list(strategies)}, {list(backbones)}, {draws}, {list(shots)}."
+        )
+    dataset, device = _read(data, reading), pick(device)
+    solves = any(one.solves for one in chosen)
+    candidates = []
+    found: Audit | None = None
+    for name in backbones:
+        entries = _entries(name, dataset, None, seed, [])
+        found, features = _look(dataset, entries, solves, device, seed)
+        candidates.append((name, entries, features))
+    if found is None:
+        raise HeadstartError("no backbone was looked at")
+    parts = split(dataset, found.usable, val=val, seed=seed)
+    return compare_runs(
+        dataset, parts, candidates, strategies,
+        shots=shots, draws=draws, options=options, seed=seed, device=device, budget=budget,
+    )

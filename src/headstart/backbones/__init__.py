@@ -1,0 +1,9 @@
+"""Pre-trained networks with their preprocessing, cut into ordered blocks.
+
+- `entry`: what is known of a backbone before any network is built (no torch here)
+- `registry`: from a name to an entry; where weights are looked for
+- `blocks`: the cut network: `forward_to(k)`, then `forward_from(k)`
+- `surgery`: find and take off the head, fit the first convolution to other channels
+- `vision`: build torchvision's, timm's and our own networks
+- `glyphs`: the network of the embedded default
+"""

@@ -1,0 +1,149 @@
+"""What is known of a backbone before any network is built. No torch here.
+
+An entry binds weights to the preprocessing that they were trained with, so that the two cannot be
+mismatched: a network that sees the wrong mean is ruined without a word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from headstart.data.dataset import Kind
+from headstart.data.images import Preprocess
+from headstart.errors import BackboneError
+
+Library = Literal["headstart", "torchvision", "timm"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A backbone: which network, which weights, which preprocessing.
+
+    Attributes:
+        name: what the user called it.
+        kind: "image" or "text".
+        library: whose code builds the network.
+        architecture: its name in that library.
+        preprocess: from an item to the network's input.
+        weights: the safetensors file, or None for random weights.
+        prefix: of the tensors' names in that file; bundles hold several networks in one.
+        digest: of the weights, as hexadecimal digits; names the random seed if there are none.
+        num_classes: outputs of the head that the weights file holds (0: it holds none).
+        source_domain: what the backbone learned from.
+        licence: of the weights.
+    """
+
+    name: str
+    kind: Kind
+    library: Library
+    architecture: str
+    preprocess: Preprocess
+    weights: Path | None
+    digest: str
+    num_classes: int = 0
+    source_domain: str = ""
+    licence: str = ""
+    prefix: str = ""
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether there are weights that learned something before."""
+        return self.weights is not None
+
+    def with_channels(self, channels: int) -> Entry:
+        """Return the entry for pictures of ``channels`` channels; the first convolution follows.
+
+        Mean and spread are averaged for one channel, repeated in turn for more than three.
+        """
+        old = self.preprocess
+        if channels == old.channels:
+            return self
+        if channels == 1:
+            mean, std = (sum(old.mean) / old.channels,), (sum(old.std) / old.channels,)
+        else:
+            mean = tuple(old.mean[i % old.channels] for i in range(channels))
+            std = tuple(old.std[i % old.channels] for i in range(channels))
+        return replace(self, preprocess=replace(old, channels=channels, mean=mean, std=std))
+
+    def key(self) -> str:
+        """Return the digest of everything that decides what the network answers."""
+        parts = [self.library, self.architecture, self.digest, self.preprocess.key()]
+        return hashlib.blake2b("|".join(parts).encode(), digest_size=8).hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        """Return the JSON facts in the layout of a weights directory, see `from_file`."""
+        p = self.preprocess
+        return {
+            "name": self.name,
+            "library": self.library,
+            "architecture": self.architecture,
+            "num_classes": self.num_classes,
+            "kind": self.kind,
+            "input_size": [p.channels, *p.size],
+            "resize": p.resize,
+            "crop": p.crop,
+            "interpolation": p.interpolation,
+            "mean": list(p.mean),
+            "std": list(p.std),
+            "source_domain": self.source_domain,
+            "licence": self.licence,
+        }
+
+
+def preprocess_from(facts: dict[str, Any]) -> Preprocess:
+    """Return the preprocessing that ``facts``, the JSON beside a weights file, describes."""
+    channels, height, width = facts["input_size"]
+    return Preprocess(
+        size=(height, width),
+        resize=facts["resize"],
+        crop=facts.get("crop", "center"),
+        interpolation=facts["interpolation"],
+        channels=channels,
+        mean=tuple(facts["mean"]),
+        std=tuple(facts["std"]),
+    )
+
+
+def from_facts(facts: dict[str, Any], name: str, weights: Path | None, digest: str) -> Entry:
+    """Return the entry that ``facts`` describe, with ``weights`` whose digest is ``digest``."""
+    return Entry(
+        name=name,
+        kind=facts.get("kind", "image"),
+        library=facts["library"],
+        architecture=facts["architecture"],
+        preprocess=preprocess_from(facts),
+        weights=weights,
+        digest=digest,
+        num_classes=facts.get("num_classes", 0),
+        source_domain=facts.get("source_domain", ""),
+        licence=facts.get("licence", ""),
+    )
+
+
+def from_file(path: Path, name: str) -> Entry:
+    """Return the entry of ``path`` (``NAME.safetensors``) and the ``NAME.json`` beside it.
+
+    Raises:
+        BackboneError: the JSON lacks a field, or the weights are not those that it describes.
+    """
+    try:
+        facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        entry = from_facts(facts, name, path, digest[:32])
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise BackboneError(
+            f"{path.with_suffix('.json')} does not describe {path.name}: {error!r}. It needs the "
+            "fields name, library, architecture, num_classes, input_size, resize, interpolation, "
+            "mean and std."
+        ) from error
+    if facts.get("sha256", digest) != digest:
+        raise BackboneError(
+            f"{path} is not the file that {path.with_suffix('.json').name} describes: its sha256 "
+            f"is {digest}, not {facts['sha256']}. Fetch both again."
+        )
+    return entry

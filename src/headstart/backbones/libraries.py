@@ -1,0 +1,140 @@
+"""Weights and facts through torchvision and timm, and their download caches.
+
+What a library hands over is written once into ``HEADSTART_HOME/weights`` in our own layout
+(safetensors + JSON); from then on it is found there, without importing the library.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import timm
+import timm.data
+import torchvision.models
+from safetensors.torch import save_file
+from torch import nn
+from torchvision.transforms import InterpolationMode
+
+from headstart.backbones import entry as entries
+from headstart.backbones.entry import Entry
+from headstart.errors import BackboneError, unknown
+from headstart.progress import log
+from headstart.store import written_aside
+
+
+def find(name: str) -> tuple[str, str]:
+    """Return (library, architecture) for ``timm:x``, ``torchvision:x`` or plain ``x``.
+
+    Raises:
+        UsageError: no such library.
+        BackboneError: no such model; names the nearest ones.
+    """
+    library, _, architecture = name.rpartition(":")
+    if library not in ("", "timm", "torchvision"):
+        raise unknown("library", library, ["timm", "torchvision"])
+    known = {
+        "torchvision": torchvision.models.list_models(module=torchvision.models),
+        "timm": timm.list_models(),
+    }
+    for candidate in [library] if library else ["torchvision", "timm"]:
+        base = architecture.split(".")[0] if candidate == "timm" else architecture
+        if base in known[candidate]:
+            return candidate, architecture
+    every = [f"{lib}:{n}" for lib in known for n in known[lib] if library in ("", lib)]
+    raise BackboneError(
+        f"no backbone is called '{name}': {_nearest(name, every)}. Give one of headstart's own "
+        "(glyphs), a file in a HEADSTART_WEIGHTS directory, torchvision:NAME or timm:NAME."
+    )
+
+
+def _nearest(name: str, every: list[str]) -> str:
+    near = unknown("backbone", name, every)
+    hint = str(near).partition("did you mean ")[2].partition("?")[0]
+    return f"did you mean {hint}?" if hint else "no name comes near"
+
+
+def describe(name: str) -> Entry:
+    """Return the entry of an architecture with its library's preprocessing, without weights."""
+    library, architecture = find(name)
+    facts = (_timm_facts if library == "timm" else _torchvision_facts)(architecture)
+    facts |= {"library": library, "architecture": architecture, "kind": "image"}
+    return entries.from_facts(facts, name, None, "none")
+
+
+def fetch(name: str, folder: Path, *, tried: list[str]) -> Entry:
+    """Get the weights of ``name`` through its library, and keep them in ``folder``.
+
+    Raises:
+        BackboneError: the weights are not in the library's cache and cannot be downloaded.
+    """
+    described = describe(name)
+    try:
+        net = _pretrained(described)
+    except Exception as error:  # the libraries raise anything from URLError to RuntimeError
+        raise BackboneError(_not_here(name, described, tried, error)) from error
+    path = folder / f"{described.architecture}.safetensors"
+    tensors = {key: value.contiguous().clone() for key, value in net.state_dict().items()}
+    with written_aside(path) as aside:
+        save_file(tensors, aside)
+    facts = described.facts() | {"num_classes": _outputs(net)}
+    with written_aside(path.with_suffix(".json")) as aside:
+        aside.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    log.info("kept the weights of %s in %s", name, path)
+    return entries.from_file(path, name)
+
+
+def _pretrained(entry: Entry) -> nn.Module:
+    if entry.library == "timm":
+        net: nn.Module = timm.create_model(entry.architecture, pretrained=True)
+        return net
+    weights = torchvision.models.get_model_weights(entry.architecture).DEFAULT
+    found: nn.Module = torchvision.models.get_model(entry.architecture, weights=weights)
+    return found
+
+
+def _outputs(net: nn.Module) -> int:
+    linear = [m for m in net.modules() if isinstance(m, nn.Linear)]
+    return linear[-1].out_features if linear else 0
+
+
+def _not_here(name: str, entry: Entry, tried: list[str], error: Exception) -> str:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    looked = "\n".join(f"  - {place}" for place in tried)
+    return (
+        f"the weights of '{name}' are not on this machine and could not be fetched "
+        f"({type(error).__name__}: {reason[:200]}).\nLooked for, in this order:\n{looked}\n"
+        f"  - {entry.library}'s own cache and download\n"
+        f"Either run once where there is a network and copy HEADSTART_HOME/weights over; or put "
+        f"{entry.architecture}.safetensors and {entry.architecture}.json into a directory and name "
+        f"it in HEADSTART_WEIGHTS; or ask for random weights with random:{name}."
+    )
+
+
+def _timm_facts(architecture: str) -> dict[str, Any]:
+    model = timm.create_model(architecture, pretrained=False)
+    config = timm.data.resolve_model_data_config(model)
+    height = config["input_size"][1]
+    return {
+        "input_size": list(config["input_size"]),
+        "resize": int(height / config["crop_pct"]),
+        "interpolation": config["interpolation"],
+        "mean": list(config["mean"]),
+        "std": list(config["std"]),
+        "source_domain": "see the model card of timm",
+    }
+
+
+def _torchvision_facts(architecture: str) -> dict[str, Any]:
+    weights = torchvision.models.get_model_weights(architecture).DEFAULT
+    preset = weights.transforms()
+    names = {InterpolationMode.BILINEAR: "bilinear", InterpolationMode.BICUBIC: "bicubic"}
+    return {
+        "input_size": [3, preset.crop_size[0], preset.crop_size[0]],
+        "resize": preset.resize_size[0],
+        "interpolation": names.get(preset.interpolation, "bilinear"),
+        "mean": list(preset.mean),
+        "std": list(preset.std),
+        "source_domain": "ImageNet-1k (ILSVRC-2012)",
+    }

@@ -1,0 +1,85 @@
+"""Surgery: find and take off the head, fit the first convolution to other channels."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from headstart.errors import BackboneError
+
+
+def find_head(net: nn.Module) -> str:
+    """Return the path of the classifier, whatever it is called: the last linear layer.
+
+    Networks run their layers in the order in which they register them, auxiliary classifiers
+    before the main one, so the last linear layer is the head of every torchvision and timm
+    classification model that ends in one.
+
+    Raises:
+        BackboneError: the network has no linear layer (SqueezeNet ends in a convolution).
+
+    >>> find_head(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
+    '2'
+    """
+    linear = [name for name, module in net.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise BackboneError(
+            f"{type(net).__name__} has no linear layer, so no head can be found; take a network "
+            "that ends in one."
+        )
+    return linear[-1]
+
+
+def take_off_head(net: nn.Module) -> int:
+    """Replace the head by the identity, in place; return how many features it used to read."""
+    path = find_head(net)
+    head = net.get_submodule(path)
+    if not isinstance(head, nn.Linear):  # find_head only returns linear layers
+        raise TypeError(path)
+    parent, _, name = path.rpartition(".")
+    setattr(net.get_submodule(parent), name, nn.Identity())
+    return head.in_features
+
+
+def first_convolution(net: nn.Module) -> tuple[str, nn.Conv2d]:
+    """Return the path and the layer of the first convolution.
+
+    Raises:
+        BackboneError: the network has none.
+    """
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Conv2d):
+            return name, module
+    raise BackboneError(f"{type(net).__name__} has no convolution that could be adapted or shown.")
+
+
+def fit_channels(net: nn.Module, channels: int) -> None:
+    """Make the first convolution read ``channels`` channels, in place.
+
+    One channel: the weights are summed, which answers a grey picture exactly as three equal
+    channels would have been. More: they are repeated in turn and scaled by C/``channels``, which
+    keeps the size of the response (timm's `adapt_input_conv` does the same).
+    """
+    path, old = first_convolution(net)
+    if old.in_channels == channels:
+        return
+    if old.groups != 1:
+        raise BackboneError(f"the first convolution ({path}) is grouped and cannot be adapted.")
+    new = nn.Conv2d(
+        channels,
+        old.out_channels,
+        (old.kernel_size[0], old.kernel_size[1]),
+        stride=(old.stride[0], old.stride[1]),
+        padding=old.padding if isinstance(old.padding, str) else (old.padding[0], old.padding[1]),
+        dilation=(old.dilation[0], old.dilation[1]),
+        bias=old.bias is not None,
+        padding_mode=old.padding_mode,
+    )
+    with torch.no_grad():
+        source = [i % old.in_channels for i in range(channels)]
+        kernel = old.weight.sum(1, keepdim=True) if channels == 1 else old.weight[:, source]
+        new.weight.copy_(kernel if channels == 1 else kernel * (old.in_channels / channels))
+        if old.bias is not None and new.bias is not None:
+            new.bias.copy_(old.bias)
+    parent, _, name = path.rpartition(".")
+    setattr(net.get_submodule(parent), name, new)

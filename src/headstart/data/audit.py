@@ -1,0 +1,204 @@
+"""What can be trained on, what can't, and why: looked at before training, never guessed after."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.data import copies
+from headstart.data.dataset import Dataset, Rejected
+from headstart.data.scan import Scanned, scan
+from headstart.errors import DataError
+from headstart.progress import track
+from headstart.store import DIGEST, written_aside
+
+_TINY = 5
+"""A class with fewer usable items is called tiny."""
+
+_MOST_PAIRS = 1000
+
+
+class Near(NamedTuple):
+    """Two items that look or read alike.
+
+    Attributes:
+        item: the one that comes first in the data.
+        like: the one that it resembles.
+        across_splits: one is for training, the other for evaluation.
+        across_classes: they have different labels.
+    """
+
+    item: str
+    like: str
+    across_splits: bool
+    across_classes: bool
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        root: what was audited.
+        n: how many items there are, the rejected ones included.
+        rejected: the items that cannot be used, each with its reason.
+        usable: shape (U,), sorted indices of the items to train and evaluate on.
+        digests: shape (N,), of each item's content; empty where it could not be read.
+        duplicates: groups of items of one class and split with the same content; the first is used.
+        conflicts: groups with the same content and different labels; none is used.
+        leaks: groups with the same content in training and evaluation; only the latter is used.
+        near_duplicates: pairs that are alike, at most 1,000; listed, not rejected.
+        classes: the number of usable items of each class.
+        tiny: those classes that have fewer than five, but one.
+        empty_classes: those that have none.
+    """
+
+    root: Path
+    n: int
+    rejected: tuple[Rejected, ...]
+    usable: npt.NDArray[np.int64]
+    digests: npt.NDArray[np.bytes_]
+    duplicates: tuple[tuple[str, ...], ...]
+    conflicts: tuple[tuple[str, ...], ...]
+    leaks: tuple[tuple[str, ...], ...]
+    near_duplicates: tuple[Near, ...]
+    classes: dict[str, int]
+    tiny: dict[str, int]
+    empty_classes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the findings as plain values; ``usable`` is their number."""
+        return {
+            "root": str(self.root),
+            "n": self.n,
+            "usable": len(self.usable),
+            "classes": self.classes,
+            "tiny": self.tiny,
+            "empty_classes": list(self.empty_classes),
+            "skipped": [one._asdict() for one in self.rejected],
+            "duplicates": [list(group) for group in self.duplicates],
+            "conflicts": [list(group) for group in self.conflicts],
+            "leaks": [list(group) for group in self.leaks],
+            "near_duplicates": [pair._asdict() for pair in self.near_duplicates],
+        }
+
+    def write_skipped(self, path: Path) -> None:
+        """Write the rejected items to ``path``: a CSV in UTF-8 with the columns item and reason."""
+        with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(Rejected._fields)
+            writer.writerows(self.rejected)
+
+    def require_usable(self) -> Audit:
+        """Return the audit itself, or raise one `DataError` if there is nothing to learn from."""
+        present = [name for name, count in self.classes.items() if count]
+        if not present:
+            raise DataError(f"nothing usable in {self.root}: {self.n} items, {self._reasons()}")
+        if len(present) == 1:
+            raise DataError(
+                f"only one class in {self.root} has usable items: '{present[0]}'"
+                f" ({len(self.usable)} of {self.n} items); at least two are needed."
+                + (f" Rejected: {self._reasons()}" if self.rejected else "")
+            )
+        return self
+
+    def _reasons(self) -> str:
+        counts = Counter(one.reason for one in self.rejected).most_common(4)
+        first = {one.reason: one.item for one in reversed(self.rejected)}
+        parts = [f"{count} x {reason} (such as {first[reason]})" for reason, count in counts]
+        return "; ".join(parts) or "none rejected"
+
+
+def audit(dataset: Dataset) -> Audit:
+    """Return what can be used of ``dataset``, after reading and unpacking every item once.
+
+    What cannot be used is listed with its reason, never replaced and never trained on. Facts are
+    kept in the store, so a second audit only reads and hashes.
+    """
+    return collect(dataset, track(scan(dataset), "audit", len(dataset)))
+
+
+def collect(dataset: Dataset, scanned: Iterable[Scanned]) -> Audit:
+    """Return the audit that follows from ``scanned``, one for each item of ``dataset``.
+
+    `audit` scans by itself; an extraction that scans anyway hands its pass in here.
+    """
+    digests = np.zeros(len(dataset), DIGEST)
+    prints = np.zeros(len(dataset), np.uint64)
+    reasons: dict[int, str] = {}
+    for item in scanned:
+        digests[item.index], prints[item.index] = item.digest, item.fingerprint
+        if item.fault:
+            reasons[item.index] = item.fault
+    same = copies.exact(dataset, _without(len(dataset), reasons), digests)
+    reasons.update(same.reasons)
+    reasons.update(_unlearnable(dataset, _without(len(dataset), reasons)))
+    usable = _without(len(dataset), reasons)
+    pairs = copies.near(dataset, usable, prints, _MOST_PAIRS)
+    return _audit(dataset, reasons, usable, digests, same, pairs)
+
+
+def _audit(
+    dataset: Dataset,
+    reasons: dict[int, str],
+    usable: npt.NDArray[np.int64],
+    digests: npt.NDArray[np.bytes_],
+    same: copies.Copies,
+    pairs: list[npt.NDArray[np.int64]],
+) -> Audit:
+    counts = np.bincount(dataset.labels[usable], minlength=len(dataset.classes)).tolist()
+    classes = dict.fromkeys(dataset.empty_classes, 0)
+    classes |= dict(zip(dataset.classes, counts, strict=True))
+    dropped = tuple(Rejected(dataset.names[i], reasons[i]) for i in sorted(reasons))
+    return Audit(
+        root=dataset.root,
+        n=len(dataset) + len(dataset.rejected),
+        rejected=dataset.rejected + dropped,
+        usable=usable,
+        digests=digests,
+        duplicates=_named(dataset, same.duplicates),
+        conflicts=_named(dataset, same.conflicts),
+        leaks=_named(dataset, same.leaks),
+        near_duplicates=tuple(_near(dataset, int(a), int(b)) for a, b in pairs),
+        classes=classes,
+        tiny={name: count for name, count in classes.items() if 0 < count < _TINY},
+        empty_classes=tuple(name for name, count in classes.items() if not count),
+    )
+
+
+def _without(n: int, reasons: dict[int, str]) -> npt.NDArray[np.int64]:
+    keep = np.ones(n, np.bool_)
+    keep[list(reasons)] = False
+    return np.flatnonzero(keep)
+
+
+def _unlearnable(dataset: Dataset, usable: npt.NDArray[np.int64]) -> dict[int, str]:
+    """Items to evaluate on, of a class without anything to train on, where the data are split."""
+    splits, labels = dataset.splits[usable], dataset.labels[usable]
+    training = np.isin(splits, ["train", ""])
+    if not (splits == "train").any():
+        return {}
+    lost = usable[~np.isin(labels, labels[training])]
+    why = "its class '{}' has no usable training item"
+    return {int(i): why.format(dataset.classes[dataset.labels[i]]) for i in lost}
+
+
+def _named(dataset: Dataset, groups: list[npt.NDArray[np.int64]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(dataset.names[int(index)] for index in group) for group in groups)
+
+
+def _near(dataset: Dataset, one: int, other: int) -> Near:
+    sides = np.isin(dataset.splits[[one, other]], ["val", "test"])
+    return Near(
+        dataset.names[one],
+        dataset.names[other],
+        bool(sides[0] != sides[1]),
+        bool(dataset.labels[one] != dataset.labels[other]),
+    )

@@ -1,0 +1,255 @@
+"""One pass over the items: read, hash, unpack, and note the facts.
+
+The facts (is it an image, how large, what does it resemble) are kept in the store by content. So
+an audit unpacks a file once in its life, and an extraction that brings its preprocessing unpacks
+it once for audit and features together.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from headstart.data.dataset import Dataset
+from headstart.data.images import Preprocess, examine
+from headstart.errors import ItemError
+from headstart.store import DIGEST, Store, digest, home
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+_FIELDS = [
+    ("fault", "S160"),
+    ("width", "<i4"),
+    ("height", "<i4"),
+    ("mode", "S12"),
+    ("fingerprint", "<u8"),
+]
+
+# The fingerprint is made of 32 x 32 pixels; twice that keeps it whatever a JPEG is reduced to.
+_SIDE = 32
+_FLAT = 4
+_COSINES = np.cos(np.pi * np.outer(np.arange(8), 2 * np.arange(_SIDE) + 1) / (2 * _SIDE))
+
+_WINDOW = 4
+"""How many items a worker, at most, are in the air at once."""
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What is known of one item after the pass.
+
+    Attributes:
+        index: of the item in its data set.
+        digest: of the content, 16 bytes; empty where the content could not be read.
+        fault: why the item cannot be used; empty where it can.
+        width: of the upright image, in pixels; 0 for a text.
+        height: of the upright image, in pixels; 0 for a text.
+        mode: the kind of pixels in the file, in Pillow's words; empty for a text.
+        fingerprint: 64 bits that near copies share: images up to a few bits, texts exactly.
+        prepared: the network's input, shape (H, W, C), where it was asked for.
+        text: the text itself.
+    """
+
+    index: int
+    digest: bytes
+    fault: str = ""
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    fingerprint: int = 0
+    prepared: npt.NDArray[np.uint8] | None = None
+    text: str | None = None
+
+
+class _Content(NamedTuple):
+    item: int
+    digest: bytes
+    content: bytes
+    fault: str
+
+
+class _Job(NamedTuple):
+    """What a worker is to do with some content; ``known`` are its facts from the store."""
+
+    content: _Content
+    known: Scanned | None
+    preprocess: Preprocess | None
+
+
+def scan(
+    dataset: Dataset,
+    *,
+    preprocess: Preprocess | None = None,
+    skip: Callable[[bytes], bool] | None = None,
+    workers: int | None = None,
+) -> Iterator[Scanned]:
+    """Yield one `Scanned` for each item, in order; nothing here stops at a bad item.
+
+    Args:
+        dataset: its items are read and unpacked in threads, a few at a time.
+        preprocess: also prepare each image as the network's input.
+        skip: asked with a digest whether that input is not needed, for it is in a store already.
+            Called in the thread that iterates.
+        workers: the number of threads; by default one a processor, at most eight.
+    """
+    if dataset.kind == "text":
+        return (_scan_text(_read(dataset, index)) for index in range(len(dataset)))
+    return _scan_images(dataset, preprocess, skip, workers or _processors())
+
+
+def _processors() -> int:
+    return min(8, os.cpu_count() or 1)
+
+
+def _scan_images(
+    dataset: Dataset,
+    preprocess: Preprocess | None,
+    skip: Callable[[bytes], bool] | None,
+    workers: int,
+) -> Iterator[Scanned]:
+    store = Store(home() / "facts" / "image-v1", _FIELDS)
+    # Only this thread touches the store; the workers read, hash and unpack.
+    with ThreadPoolExecutor(workers, "headstart-scan") as pool:
+        read = _in_order(pool, partial(_read, dataset), range(len(dataset)), _WINDOW * workers)
+        jobs = (_job(content, store, preprocess, skip) for content in read)
+        try:
+            for new, scanned in _in_order(pool, _finish, jobs, _WINDOW * workers):
+                if new is not None:
+                    store.add(_row(new))
+                yield scanned
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            store.flush()
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, function: Callable[[A], B], items: Iterable[A], window: int
+) -> Iterator[B]:
+    """Like ``pool.map``, but with no more than ``window`` items taken ahead."""
+    rest = iter(items)
+    flying: deque[Future[B]] = deque(pool.submit(function, item) for item in islice(rest, window))
+    while flying:
+        result = flying.popleft().result()
+        flying.extend(pool.submit(function, item) for item in islice(rest, 1))
+        yield result
+
+
+def _read(dataset: Dataset, index: int) -> _Content:
+    try:
+        content = dataset.content(index)
+    except OSError as error:
+        return _Content(index, b"", b"", f"cannot be read: {error.strerror or error}")
+    except ItemError as error:
+        return _Content(index, b"", b"", str(error))
+    return _Content(index, digest(content), content, "")
+
+
+def _job(
+    content: _Content,
+    store: Store,
+    preprocess: Preprocess | None,
+    skip: Callable[[bytes], bool] | None,
+) -> _Job:
+    if content.fault:
+        return _Job(content, Scanned(content.item, b"", content.fault), None)
+    known = _recall(store, content)
+    if preprocess and skip and skip(content.digest):
+        preprocess = None
+    return _Job(content, known, preprocess)
+
+
+def _recall(store: Store, content: _Content) -> Scanned | None:
+    if content.digest not in store:
+        return None
+    row = store.get(np.array([content.digest], DIGEST))[0]
+    return Scanned(
+        content.item,
+        content.digest,
+        bytes(row["fault"]).decode(errors="ignore"),
+        int(row["width"]),
+        int(row["height"]),
+        bytes(row["mode"]).decode(errors="ignore"),
+        int(row["fingerprint"]),
+    )
+
+
+def _row(facts: Scanned) -> npt.NDArray[np.void]:
+    values = (facts.digest, facts.fault.encode(), facts.width, facts.height, facts.mode.encode())
+    return np.array([(*values, facts.fingerprint)], np.dtype([("digest", DIGEST), *_FIELDS]))
+
+
+def _finish(job: _Job) -> tuple[Scanned | None, Scanned]:
+    """Return the facts if they are new, and the result, which may hold more than the facts."""
+    if job.known and (job.known.fault or not job.preprocess):
+        return None, job.known
+    index, key, content, _ = job.content
+    shorter = job.preprocess.resize if job.preprocess else _SIDE
+    try:
+        decoded = examine(content, shorter)
+    except ItemError as error:
+        facts = Scanned(index, key, str(error))
+        return facts, facts
+    hashed = job.known.fingerprint if job.known else image_fingerprint(decoded.image)
+    facts = Scanned(index, key, "", decoded.width, decoded.height, decoded.mode, hashed)
+    return None if job.known else facts, _prepared(facts, decoded.image, job.preprocess)
+
+
+def _prepared(
+    facts: Scanned, image: Image.Image | npt.NDArray[np.uint8], preprocess: Preprocess | None
+) -> Scanned:
+    # A wrong number of channels is a fault for this network only, so it is not kept as a fact.
+    if preprocess is None:
+        return facts
+    try:
+        return replace(facts, prepared=preprocess.prepare(image))
+    except (ItemError, MemoryError) as error:
+        return replace(facts, fault=str(error) or "too large for the memory of this machine")
+
+
+def _scan_text(content: _Content) -> Scanned:
+    if content.fault:
+        return Scanned(content.item, content.digest, content.fault)
+    text = content.content.decode("utf-8", errors="replace")
+    fault = "" if text.strip() else "empty text"
+    return Scanned(
+        content.item, content.digest, fault, fingerprint=text_fingerprint(text), text=text
+    )
+
+
+def text_fingerprint(text: str) -> int:
+    """Return 64 bits that do not change with case, white space and punctuation.
+
+    >>> text_fingerprint("Good, good!") == text_fingerprint("good  GOOD")
+    True
+    """
+    words = re.sub(r"[\W_]+", " ", text.casefold()).strip()
+    return int.from_bytes(digest((words or text).encode("utf-8", "replace"))[:8], "big")
+
+
+def image_fingerprint(image: Image.Image | npt.NDArray[np.uint8]) -> int:
+    """Return 64 bits that scaling, recompression and small edits hardly change; 0 for a flat image.
+
+    The perceptual hash of the 64 lowest frequencies: is each above their median. Unlike the
+    difference of neighbouring pixels it also tells digits and sketches apart, which are mostly
+    one flat ground.
+    """
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image if image.ndim == 2 else image.mean(axis=2).astype(np.uint8))
+    small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    grey = np.asarray(small).astype(np.float64)
+    if np.ptp(grey) < _FLAT:
+        return 0
+    waves = (_COSINES @ grey @ _COSINES.T).ravel()
+    return int.from_bytes(np.packbits(waves > np.median(waves[1:])).tobytes(), "big")

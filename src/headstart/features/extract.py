@@ -1,0 +1,211 @@
+"""From a data set to features: one pass that hashes, audits, decodes, runs and keeps.
+
+Each file is read and decoded once for the audit and for the features together, in threads, while
+the engine runs the batch before. What is in the store is neither decoded nor run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.backbones.entry import Entry
+from headstart.data.audit import Audit, collect
+from headstart.data.dataset import Dataset
+from headstart.data.images import Preprocess
+from headstart.data.scan import Scanned, scan
+from headstart.features.engine import Engine, Vectors, engine
+from headstart.progress import log, track
+from headstart.store import DIGEST, Digests, Store, home
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a data set's usable items, in the store; rows are read when asked for.
+
+    Attributes:
+        digests: shape (N,), of the data set's items.
+        stores: one a backbone; their vectors are joined.
+        hits: items whose features were there before, all backbones counted.
+        misses: items that were computed now.
+        seconds: that this took.
+    """
+
+    digests: Digests
+    stores: tuple[Store, ...]
+    hits: int
+    misses: int
+    seconds: float
+
+    @property
+    def n_features(self) -> int:
+        """Length of the joined vector."""
+        return sum(int(store.dtype["vector"].shape[0]) for store in self.stores)
+
+    def rows(self, indices: npt.NDArray[np.int64]) -> Vectors:
+        """Return the features of the items at ``indices``, shape (len(indices), n_features)."""
+        wanted = self.digests[indices]
+        parts = [store.get(wanted)["vector"] for store in self.stores]
+        return np.concatenate(parts, axis=1) if len(parts) > 1 else np.asarray(parts[0])
+
+
+class _Source:
+    """One backbone: its engine, made when first needed, and its store."""
+
+    def __init__(
+        self, entry: Entry, block: int, device: str, seed: int, *, keep: bool = True
+    ) -> None:
+        self.preprocess = entry.preprocess
+        self.hits = 0
+        self.misses = 0
+        self._make = lambda: engine(entry, block=block, device=device, seed=seed)
+        self._engine: Engine | None = None
+        self._store: Store | None = None
+        # bf16 on a GPU rounds differently; its vectors must not stand in for a CPU's.
+        precision = "bf16" if device == "cuda" else "f32"
+        name = f"{entry.key()}-{block}-{precision}"
+        self._folder = home() / "features" / name if keep else None
+        known = sorted(self._folder.glob("width-*")) if self._folder else []
+        if known:
+            self._open(int(known[0].name.removeprefix("width-")))
+
+    def _open(self, width: int) -> Store:
+        folder = self._folder / f"width-{width}" if self._folder else None
+        self._store = Store(folder, [("vector", "<f4", (width,))])
+        return self._store
+
+    def has(self, key: bytes) -> bool:
+        return self._store is not None and key in self._store
+
+    def run(self, pixels: npt.NDArray[np.uint8], digests: list[bytes]) -> None:
+        if self._engine is None:
+            warn_if_strange(pixels, self.preprocess)
+            self._engine = self._make()
+        vectors = self._engine(pixels)
+        store = self._open(vectors.shape[1]) if self._store is None else self._store
+        rows = np.empty(len(vectors), store.dtype)
+        rows["digest"], rows["vector"] = digests, vectors
+        store.add(rows)
+        self.misses += len(vectors)
+
+    def finish(self) -> Store:
+        # Of width 0 where nothing was ever computed, for no item is usable.
+        store = self._open(0) if self._store is None else self._store
+        store.flush()
+        return store
+
+
+def extract(
+    dataset: Dataset,
+    entries: Sequence[Entry],
+    *,
+    block: int = -1,
+    device: str = "cpu",
+    seed: int = 0,
+) -> tuple[Audit, Features]:
+    """Audit ``dataset`` and compute the features of all its usable items that are not yet kept.
+
+    Args:
+        dataset: what to read.
+        entries: backbones whose vectors are joined; those with the same preprocessing share the
+            decoding.
+        block: -1 for the pooled output, or a block's index, see `headstart.features.engine`.
+        device: "cpu", "cuda" or "mps".
+        seed: of random weights.
+
+    Returns:
+        The audit, and the features of its ``usable`` items.
+    """
+    start = time.perf_counter()
+    sources = [_Source(entry, block, device, seed) for entry in entries]
+    passes = _passes(dataset, sources)
+    audit = collect(dataset, next(passes))
+    return audit, _finish(audit.digests, sources, passes, start)
+
+
+def vectors(
+    dataset: Dataset, entries: Sequence[Entry], *, device: str = "cpu", seed: int = 0
+) -> tuple[dict[int, str], Features]:
+    """Return the faults by index, and the features of the items without one; nothing is kept.
+
+    For prediction: each item is answered by itself, duplicates too, and leaves nothing behind.
+    """
+    start = time.perf_counter()
+    sources = [_Source(entry, -1, device, seed, keep=False) for entry in entries]
+    passes = _passes(dataset, sources)
+    seen = list(next(passes))
+    digests = np.array([item.digest for item in seen], DIGEST)
+    features = _finish(digests, sources, passes, start)
+    return {item.index: item.fault for item in seen if item.fault}, features
+
+
+def _passes(dataset: Dataset, sources: Sequence[_Source]) -> Iterator[Iterator[Scanned]]:
+    """Yield one pass over ``dataset`` for each way of preparing pictures among ``sources``."""
+    for geometry in dict.fromkeys(source.preprocess.geometry() for source in sources):
+        mine = [source for source in sources if source.preprocess.geometry() == geometry]
+        yield _pass(dataset, mine)
+
+
+def _finish(
+    digests: Digests, sources: list[_Source], passes: Iterator[Iterator[Scanned]], start: float
+) -> Features:
+    for remaining in passes:
+        for _ in remaining:
+            pass
+    stores = tuple(source.finish() for source in sources)
+    hits = sum(source.hits for source in sources)
+    misses = sum(source.misses for source in sources)
+    return Features(digests, stores, hits, misses, time.perf_counter() - start)
+
+
+def _pass(dataset: Dataset, sources: list[_Source]) -> Iterator[Scanned]:
+    """Scan ``dataset`` once and run what is missing; pass on what was found, without pixels."""
+    preprocess = sources[0].preprocess
+
+    def known(key: bytes) -> bool:
+        return all(source.has(key) for source in sources)
+
+    waiting: list[Scanned] = []
+    for item in track(scan(dataset, preprocess=preprocess, skip=known), "features", len(dataset)):
+        if item.prepared is not None:
+            waiting.append(item)
+        elif not item.fault:
+            for source in sources:
+                source.hits += 1
+        if len(waiting) == BATCH:
+            _run(waiting, sources)
+        yield replace(item, prepared=None)
+    if waiting:
+        _run(waiting, sources)
+
+
+def _run(waiting: list[Scanned], sources: list[_Source]) -> None:
+    pixels = np.stack([item.prepared for item in waiting if item.prepared is not None])
+    digests = [item.digest for item in waiting]
+    for source in sources:
+        source.run(pixels, digests)
+    waiting.clear()
+
+
+def warn_if_strange(pixels: npt.NDArray[np.uint8], preprocess: Preprocess) -> None:
+    """Give a notice where a batch, normalised, does not look like what networks learn from.
+
+    Photos come out with mean near 0 and spread near 1. A batch far off that usually means values
+    in 0..1 taken for 0..255, inverted scans, or statistics that are not those of the weights.
+    """
+    mean, std = float(pixels.mean()) / 255, float(pixels.std()) / 255
+    centre = (mean - float(np.mean(preprocess.mean))) / float(np.mean(preprocess.std))
+    spread = std / float(np.mean(preprocess.std))
+    if abs(centre) > 2.5 or not 0.1 < spread < 4:
+        log.warning(
+            "the pictures look unlike what this backbone learned from: normalised mean %.1f "
+            "(expected about 0), spread %.2f (about 1). Are values in 0..1 taken for 0..255?",
+            centre,
+            spread,
+        )

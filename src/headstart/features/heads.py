@@ -1,0 +1,266 @@
+"""Convex heads: solved on features, not stepped. scikit-learn solves; no torch here.
+
+Whatever the solver, the result is one `Head`: logits that are linear in the features (naive Bayes:
+linear in the features and their squares), kept as plain arrays. One way to predict, save and
+export serves them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.errors import unknown
+
+Matrix = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+STRENGTHS = tuple(float(c) for c in np.logspace(-2, 2, 7))
+"""Inverse regularisation strengths C that the inner cross-validation chooses from, on features
+scaled to a mean square length of 10."""
+
+MOST_ROWS_TO_CHOOSE = 4000
+"""Rows that choosing C looks at; the final head is solved on all of them."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """logits = x @ weight.T + x**2 @ square.T + bias, then divided by ``temperature``.
+
+    Attributes:
+        weight: shape (C, D).
+        bias: shape (C,).
+        square: shape (C, D), or None.
+        temperature: above 0; fitted on predictions for items that were not trained on, so that
+            probabilities mean what they say (Guo et al. 2017, arXiv:1706.04599).
+        chosen: what the inner cross-validation chose, for the report.
+    """
+
+    weight: Matrix
+    bias: Matrix
+    square: Matrix | None = None
+    temperature: float = 1.0
+    chosen: str = ""
+
+    def logits(self, x: Matrix) -> Matrix:
+        """Return the calibrated logits, shape (N, C), of features of shape (N, D)."""
+        out = x @ self.weight.T + self.bias
+        if self.square is not None:
+            out = out + (x * x) @ self.square.T
+        return np.asarray(out / self.temperature, np.float32)
+
+
+def softmax(logits: Matrix) -> Matrix:
+    """Return probabilities, shape (N, C), that sum to 1 in each row.
+
+    >>> softmax(np.zeros((1, 2), np.float32)).tolist()
+    [[0.5, 0.5]]
+    """
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
+
+
+def fit_temperature(logits: Matrix, labels: Labels) -> float:
+    """Return the T that makes softmax(logits / T) most likely for ``labels``, in 0.05..20.
+
+    The likelihood is convex in 1/T (Guo et al. 2017, section 4.2), so a golden-section search
+    finds its minimum.
+    """
+    low, high, ratio = np.log(0.05), np.log(20.0), (np.sqrt(5) - 1) / 2
+
+    def loss(log_t: float) -> float:
+        scaled = logits.astype(np.float64) / np.exp(log_t)
+        scaled -= scaled.max(axis=1, keepdims=True)
+        picked = scaled[np.arange(len(labels)), labels]
+        return float((np.log(np.exp(scaled).sum(axis=1)) - picked).mean())
+
+    for _ in range(40):
+        a, b = high - ratio * (high - low), low + ratio * (high - low)
+        if loss(a) < loss(b):
+            high = b
+        else:
+            low = a
+    return float(np.exp((low + high) / 2))
+
+
+Solver = Callable[[Matrix, Labels, int, float], Head]
+"""From features (N, D), labels (N,), the number of classes and C, to a head."""
+
+SOLVERS: dict[str, Solver] = {}
+HAS_STRENGTH = {"logistic", "svm", "ridge"}
+
+
+def _solver(name: str) -> Callable[[Solver], Solver]:
+    def register(function: Solver) -> Solver:
+        SOLVERS[name] = function
+        return function
+
+    return register
+
+
+def _rows(values: Any, n_classes: int, present: Labels) -> Matrix:
+    """Spread what was solved for the ``present`` classes over all; absent ones get none."""
+    out = np.zeros((n_classes, *np.shape(values)[1:]), np.float32)
+    out[present] = values
+    return out
+
+
+def _from_estimator(estimator: Any, n_classes: int) -> Head:
+    """Turn scikit-learn's coefficients into a head; two classes share one row there."""
+    present = np.asarray(estimator.classes_, np.int64)
+    weight, bias = np.asarray(estimator.coef_), np.atleast_1d(estimator.intercept_)
+    if len(present) == 2 and len(weight) == 1:
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    full_bias = np.full(n_classes, -1e4, np.float32)  # a class without examples is never answered
+    full_bias[present] = bias
+    return Head(_rows(weight, n_classes, present), full_bias)
+
+
+@_solver("logistic")
+def _logistic(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
+    from sklearn.linear_model import LogisticRegression
+
+    return _from_estimator(LogisticRegression(C=strength, max_iter=1000).fit(x, y), n_classes)
+
+
+@_solver("svm")
+def _svm(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
+    from sklearn.svm import LinearSVC
+
+    return _from_estimator(LinearSVC(C=strength, max_iter=10_000).fit(x, y), n_classes)
+
+
+@_solver("ridge")
+def _ridge(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
+    from sklearn.linear_model import RidgeClassifier
+
+    return _from_estimator(RidgeClassifier(alpha=1 / strength).fit(x, y), n_classes)
+
+
+@_solver("centroid")
+def _centroid(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
+    """Nearest class mean: -|x - m|^2, of which the term |x|^2, equal for all, is left out."""
+    present = np.unique(y)
+    means = np.stack([x[y == c].mean(axis=0) for c in present])
+    bias = np.full(n_classes, -1e4, np.float32)
+    bias[present] = -(means**2).sum(axis=1)
+    return Head(_rows(2 * means, n_classes, present), bias)
+
+
+@_solver("bayes")
+def _bayes(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
+    """Gaussian naive Bayes: log prior + sum of log normal densities, multiplied out in x and x^2."""
+    from sklearn.naive_bayes import GaussianNB
+
+    # A floor of a hundredth of the largest variance: with few shots a feature that happens to be
+    # constant in a class would decide alone.
+    model = GaussianNB(var_smoothing=1e-2).fit(x, y)
+    mean, var = model.theta_, model.var_
+    bias = np.full(n_classes, -1e4, np.float32)
+    bias[model.classes_] = np.log(model.class_prior_) - 0.5 * (
+        np.log(2 * np.pi * var) + mean**2 / var
+    ).sum(axis=1)
+    weight = _rows(mean / var, n_classes, model.classes_)
+    return Head(weight, bias, square=_rows(-0.5 / var, n_classes, model.classes_))
+
+
+def solve(
+    name: str, features: Matrix, labels: Labels, n_classes: int, *, seed: int = 0
+) -> Head:
+    """Return the head called ``name``, its C chosen and its temperature fitted by inner folds.
+
+    Nothing but ``features``, shape (N, D), and ``labels``, shape (N,), of the training split is
+    looked at. Where a class has fewer than two examples there can be no inner folds: C is then 1
+    and the temperature stays 1.
+
+    Raises:
+        UsageError: no such head.
+
+    >>> x = np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)
+    >>> head = solve("logistic", x, np.array([0, 0, 1, 1]), 2)
+    >>> head.logits(x).argmax(axis=1).tolist()
+    [0, 0, 1, 1]
+    """
+    if name not in SOLVERS:
+        raise unknown("head", name, SOLVERS)
+    x, unscale = _scaled(features)
+    x, unrotate = _rotated(x) if name in HAS_STRENGTH else (x, _same)
+    strengths = STRENGTHS if name in HAS_STRENGTH else (1.0,)
+    strength, temperature = _choose(name, x, labels, n_classes, strengths, seed)
+    head = SOLVERS[name](x, labels, n_classes, strength)
+    chosen = f"C={strength:g}" if name in HAS_STRENGTH else ""
+    return replace(unscale(unrotate(head)), temperature=temperature, chosen=chosen)
+
+
+def _scaled(x: Matrix) -> tuple[Matrix, Callable[[Head], Head]]:
+    """Centre the features and divide by one number, so that C means the same for every backbone.
+
+    One number and not one for each feature: dividing each by its spread blows up features that
+    hardly ever fire, which few shots cannot tell from signal.
+    """
+    mean = x.mean(axis=0)
+    scale = float(np.sqrt(((x - mean) ** 2).sum(axis=1).mean())) or 1.0
+    scale /= np.sqrt(10.0)
+
+    def undo(head: Head) -> Head:
+        # With z = (x - mean) / scale:  w z + s z^2  multiplied out in x and x^2.
+        weight, bias = head.weight / scale, head.bias - head.weight @ mean / scale
+        if head.square is None:
+            return replace(head, weight=weight, bias=bias)
+        square = head.square / scale**2
+        weight, bias = weight - 2 * square * mean, bias + square @ (mean * mean)
+        return replace(head, weight=weight, bias=bias, square=square)
+
+    return ((x - mean) / scale).astype(np.float32), undo
+
+
+def _rotated(x: Matrix) -> tuple[Matrix, Callable[[Head], Head]]:
+    """Express N < D rows in the N directions that they span.
+
+    Exact for every solver that is penalised by |w|^2 or looks at distances: what is orthogonal to
+    all rows gets no weight (the representer theorem). It makes few shots on wide features cheap.
+    """
+    if 2 * len(x) > x.shape[1]:
+        return x, _same
+    basis = np.linalg.qr(x.T)[0]
+
+    def undo(head: Head) -> Head:
+        return replace(head, weight=head.weight @ basis.T)
+
+    return x @ basis, undo
+
+
+def _same(head: Head) -> Head:
+    return head
+
+
+def _choose(
+    name: str, x: Matrix, y: Labels, n_classes: int, strengths: tuple[float, ...], seed: int
+) -> tuple[float, float]:
+    """Return the C with the least log loss on inner folds, and the temperature that goes with it."""
+    smallest = int(np.bincount(y)[np.unique(y)].min())
+    if smallest < 2:
+        return 1.0, 1.0
+    best = (np.inf, 1.0, 1.0)
+    rows = np.random.default_rng(seed).permutation(len(y))[:MOST_ROWS_TO_CHOOSE]
+    folds = list(_folds(y[rows], min(5, smallest), seed))
+    for strength in strengths:
+        out = np.zeros((len(rows), n_classes), np.float32)
+        for train, test in folds:
+            head = SOLVERS[name](x[rows[train]], y[rows[train]], n_classes, strength)
+            out[test] = head.logits(x[rows[test]])
+        temperature = fit_temperature(out, y[rows])
+        loss = -np.log(softmax(out / temperature)[np.arange(len(rows)), y[rows]] + 1e-12).mean()
+        if loss < best[0]:
+            best = (float(loss), strength, temperature)
+    return best[1], best[2]
+
+
+def _folds(y: Labels, n: int, seed: int) -> Iterator[tuple[Labels, Labels]]:
+    from sklearn.model_selection import StratifiedKFold
+
+    yield from StratifiedKFold(n, shuffle=True, random_state=seed).split(np.zeros(len(y)), y)

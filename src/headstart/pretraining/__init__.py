@@ -1,0 +1,1 @@
+"""Making backbones: networks trained here on a source of their own."""

@@ -1,0 +1,134 @@
+"""Progress and notices on stderr; tables on stdout. Plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from headstart.progress import log, reporting
+
+_EVERY = 5.0
+"""Seconds between progress lines where there is no terminal."""
+
+
+@contextmanager
+def shown(*, verbose: bool = True) -> Iterator[None]:
+    """Show progress and notices on stderr inside the ``with`` block."""
+    handler: logging.Handler
+    if sys.stderr.isatty():
+        with _bars() as (reporter, handler), _listening(handler, verbose), reporting(reporter):
+            yield
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        with _listening(handler, verbose), reporting(_Lines()):
+            yield
+
+
+@contextmanager
+def _listening(handler: logging.Handler, verbose: bool) -> Iterator[None]:
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO if verbose else logging.WARNING)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+class _Lines:
+    """A progress line every few seconds, and one at the end of what took longer than that."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._shown: set[str] = set()
+
+    def __call__(self, label: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        finished = done == total and label in self._shown
+        if now - self._last > _EVERY or finished:
+            self._last = now
+            self._shown ^= {label} if finished else {label} - self._shown
+            print(f"{label}: {done}/{total or '?'}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _bars() -> Iterator[tuple[Any, logging.Handler]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    tasks: dict[str, Any] = {}
+
+    class Print(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            console.print(self.format(record), markup=False)
+
+    with Progress(*columns, console=console, transient=True) as progress:
+
+        def report(label: str, done: int, total: int | None) -> None:
+            if label not in tasks:
+                tasks[label] = progress.add_task(label, total=total)
+            progress.update(tasks[label], completed=done, total=total)
+            if done == total:
+                progress.remove_task(tasks.pop(label))
+
+        yield report, Print()
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, title: str = ""
+) -> None:
+    """Print a table on stdout; the first ``left`` columns are text, the rest numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for number, name in enumerate(columns):
+        made.add_column(name, justify="left" if number < left else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*map(_plain, row))
+    # Without a terminal rich would cut everything at 80 columns, also in a file.
+    width = None if sys.stdout.isatty() else 120
+    Console(highlight=False, width=width).print(made)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def percent(share: float) -> str:
+    """Return ``0.9412`` as ``94.1 %``."""
+    return f"{100 * share:.1f} %"
+
+
+def span(low: float, high: float) -> str:
+    """Return an interval of shares as ``88.9 to 97.0``; cut to what a share can be."""
+    return f"{100 * max(0.0, low):.1f} to {100 * min(1.0, high):.1f}"
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as ``0.41 s``, ``12 s`` or ``3 min 20 s``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,23 @@
+"""`frozen`: features once, then a convex head solved on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headstart.strategies.plan import Options, Plan, Strategy
+
+
+@dataclass(frozen=True)
+class Frozen(Strategy):
+    """Keep the whole backbone; solve a convex head on its features.
+
+    When: few labels, a backbone from a near domain, little time: one pass over the data, however
+    many heads are tried. When not: many labels, or a domain that the backbone has never seen.
+    Source: Razavian et al. 2014, arXiv:1403.6382.
+    """
+
+    solves = True
+
+    def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
+        """Put the boundary on top: no stages, a solver."""
+        return Plan(solver=options.head)

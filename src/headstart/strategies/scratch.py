@@ -1,0 +1,25 @@
+"""`scratch`: random weights, everything trained; the baseline that transfer must beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headstart.strategies.plan import HEAD, Group, Options, Plan, Stage, Strategy
+
+
+@dataclass(frozen=True)
+class Scratch(Strategy):
+    """Train the architecture from random weights.
+
+    When: to see what the pre-trained weights are worth; with very many labels far from anything a
+    backbone has seen. When not: with few labels, where it is little better than guessing.
+    """
+
+    def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
+        """Train all blocks and the head at one rate; batch norm learns from the batches."""
+        epochs = options.epochs_for(n_train, default=20, least_steps=60)
+        # Nothing learned before can be destroyed, so the body learns ten times faster than warm.
+        body, head = options.rates
+        rate = options.head_rate or min(10 * body, head)
+        stage = Stage((Group((*range(n_blocks), HEAD), rate),), epochs)
+        return Plan((stage,), start="random", batch_statistics=True)
