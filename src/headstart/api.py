@@ -214,7 +214,7 @@ def array_channels(dataset: Dataset) -> int | None:
             content = dataset.content(index)
             if not content.startswith(b"\x93NUMPY"):
                 return None
-            shape = np.shape(examine(content).image)
+            shape = np.asarray(examine(content).image).shape
             return shape[2] if len(shape) == 3 else 1
         except (OSError, ItemError):
             continue
@@ -341,7 +341,7 @@ def evaluate(
             f"bundle's: {', '.join(loaded.classes[:10])}."
         )
     strangers = tuple(
-        Rejected(dataset.names[i], f"class '{dataset.classes[dataset.labels[i]]}' is not known")
+        Rejected(dataset.names[int(i)], f"class '{dataset.classes[dataset.labels[i]]}' is not known")
         for i in np.flatnonzero(mapped < 0)
     )
     keep = np.flatnonzero(mapped >= 0)

@@ -11,20 +11,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry, from_facts
 from headstart.data.dataset import Dataset, Kind
-from headstart.data.reading import Items, read_items
 from headstart.errors import BundleError
 from headstart.features.engine import graph_path
 from headstart.features.extract import Features, extract, vectors
 from headstart.features.heads import Head, Matrix, softmax
 from headstart.store import file_digest, written_aside
 from headstart.training.transfer import Fitted
+
+if TYPE_CHECKING:
+    from headstart.data.reading import Items
 
 FORMAT = 1
 CHUNK = 1024
@@ -66,6 +68,8 @@ class Bundle:
             sources: files, folders (read with all below them) and tables.
             device: "cpu", "cuda" or "mps".
         """
+        from headstart.data.reading import read_items
+
         yield from self.predict_items(read_items(sources, self.kind), device=device)
 
     def predict_items(self, items: Items, *, device: str = "cpu") -> Iterator[dict[str, Any]]:
@@ -76,7 +80,8 @@ class Bundle:
             dataset = self._dataset(items).take(chunk)
             faults, features = vectors(dataset, self.entries, device=device)
             good = np.array([i for i in range(len(chunk)) if i not in faults], np.int64)
-            answers = iter(softmax(self.head.logits(features.rows(good))) if len(good) else [])
+            rows = list(softmax(self.head.logits(features.rows(good)))) if len(good) else []
+            answers = iter(rows)
             for i in range(len(chunk)):
                 name = dataset.names[i]
                 yield {"item": name, "error": faults[i]} if i in faults else self._answer(

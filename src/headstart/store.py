@@ -62,7 +62,10 @@ def written_aside(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
     try:
+        aside.touch()
+        mode = aside.stat().st_mode
         yield aside
+        aside.chmod(mode)  # some writers make files that only their owner can read
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.replace(path)

@@ -61,7 +61,7 @@ WHOLE = {"torchvision": "@forward", "timm": "forward_features @pre_logits"}
 TABLES = {"torchvision": TORCHVISION, "timm": TIMM, "headstart": HEADSTART}
 
 
-def _class_tokens(net: nn.Module) -> Step:
+def _class_tokens(net: Any) -> Step:
     """Return the start of torchvision's vision transformer: patches, class token, positions."""
 
     def step(pixels: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def _class_tokens(net: nn.Module) -> Step:
     return step
 
 
-def _pre_logits(net: nn.Module) -> Step:
+def _pre_logits(net: Any) -> Step:
     return lambda x: net.forward_head(x, pre_logits=True)
 
 
@@ -207,7 +207,8 @@ class Backbone(nn.Module):
         """Return the features, shape (N, ``n_features``), from the activation at boundary ``k``."""
         for block in self.blocks[k:]:
             x = block(x)
-        return x
+        features: Tensor = x
+        return features
 
     def forward(self, x: Any) -> Tensor:
         """Return the features, shape (N, ``n_features``)."""

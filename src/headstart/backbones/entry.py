@@ -62,12 +62,14 @@ class Entry:
         old = self.preprocess
         if channels == old.channels:
             return self
-        if channels == 1:
-            mean, std = (sum(old.mean) / old.channels,), (sum(old.std) / old.channels,)
-        else:
-            mean = tuple(old.mean[i % old.channels] for i in range(channels))
-            std = tuple(old.std[i % old.channels] for i in range(channels))
-        return replace(self, preprocess=replace(old, channels=channels, mean=mean, std=std))
+
+        def spread(values: tuple[float, ...]) -> tuple[float, ...]:
+            if channels == 1:
+                return (sum(values) / len(values),)
+            return tuple(values[i % len(values)] for i in range(channels))
+
+        fitted = replace(old, channels=channels, mean=spread(old.mean), std=spread(old.std))
+        return replace(self, preprocess=fitted)
 
     def key(self) -> str:
         """Return the digest of everything that decides what the network answers."""

@@ -6,12 +6,13 @@ What a library hands over is written once into ``HEADSTART_HOME/weights`` in our
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import timm
-import timm.data
 import torchvision.models
 from safetensors.torch import save_file
 from torch import nn
@@ -71,7 +72,9 @@ def fetch(name: str, folder: Path, *, tried: list[str]) -> Entry:
     """
     described = describe(name)
     try:
-        net = _pretrained(described)
+        # torch announces downloads on stdout, which belongs to results.
+        with contextlib.redirect_stdout(sys.stderr):
+            net = _pretrained(described)
     except Exception as error:  # the libraries raise anything from URLError to RuntimeError
         raise BackboneError(_not_here(name, described, tried, error)) from error
     path = folder / f"{described.architecture}.safetensors"
@@ -114,7 +117,7 @@ def _not_here(name: str, entry: Entry, tried: list[str], error: Exception) -> st
 
 def _timm_facts(architecture: str) -> dict[str, Any]:
     model = timm.create_model(architecture, pretrained=False)
-    config = timm.data.resolve_model_data_config(model)
+    config: dict[str, Any] = timm.data.resolve_model_data_config(model)
     height = config["input_size"][1]
     return {
         "input_size": list(config["input_size"]),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from headstart.backbones import entry as entries
@@ -87,7 +88,7 @@ def _random(name: str, seed: int) -> Entry:
         from headstart.backbones import libraries
 
         local = libraries.describe(name)
-    return entries.replace(
+    return replace(
         local, name=f"random:{name}", weights=None, digest=f"random-{seed}", source_domain="nothing"
     )
 

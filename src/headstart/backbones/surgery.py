@@ -21,7 +21,7 @@ def find_head(net: nn.Module) -> str:
     >>> find_head(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
     '2'
     """
-    linear = [name for name, module in net.named_modules() if isinstance(module, nn.Linear)]
+    linear: list[str] = [name for name, m in net.named_modules() if isinstance(m, nn.Linear)]
     if not linear:
         raise BackboneError(
             f"{type(net).__name__} has no linear layer, so no head can be found; take a network "

@@ -79,14 +79,15 @@ def entries(folder: str | Path) -> list[Entry]:
     """
     with os.scandir(folder) as found:
         names = sorted(one.name for one in found if _may_be_data(one.name))
-    return [_entry(os.path.join(folder, name)) for name in names]
+    return [entry_of(os.path.join(folder, name)) for name in names]
 
 
 def _may_be_data(name: str) -> bool:
     return not name.startswith(".") and name.lower() not in _NOT_DATA
 
 
-def _entry(path: str) -> Entry:
+def entry_of(path: str) -> Entry:
+    """Return what lies at ``path``; a link that leads nowhere counts as a file."""
     try:
         state = os.stat(path)
     except OSError:
@@ -138,7 +139,7 @@ def read_folders(root: Path, kind: Kind | None = None) -> Dataset:
     Raises:
         DataError: there are no class folders with images or texts.
     """
-    top = _descend(_entry(str(root)))
+    top = _descend(entry_of(str(root)))
     classes, loose = _layout(top)
     found, rejected, names = _collect(top, classes)
     if kind is None:
@@ -258,7 +259,7 @@ def _collect(
     rejected: list[Rejected] = []
     names: set[str] = set()
     seen = {top.key, *(folder.key for folder, _ in classes)}
-    seen |= {_entry(os.path.dirname(folder.path)).key for folder, _ in classes}
+    seen |= {entry_of(os.path.dirname(folder.path)).key for folder, _ in classes}
     for folder, split in classes:
         label = shown(folder.name)
         names.add(label)

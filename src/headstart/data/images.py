@@ -118,9 +118,10 @@ def _stated(image: Image.Image) -> int:
 def _open(content: bytes) -> Image.Image:
     """Like ``Image.open``, but with neither its warnings nor the formats that are not pixels."""
     Image.init()
+    start = content[:16].ljust(16, b"\0")  # some plugins look further than a short file goes
     for name in _FORMATS:
         factory, accept = Image.OPEN.get(name, (None, None))
-        if factory and accept and accept(content[:16]) is True:
+        if factory and accept and accept(start) is True:
             return factory(io.BytesIO(content), "")
     if content.startswith(b"version https://git-lfs"):
         raise ItemError("not an image (a Git LFS pointer: run `git lfs pull`)")

@@ -1,4 +1,9 @@
-"""From a path to a data set, by looking at what is there."""
+"""From a path to a data set, by looking at what is there.
+
+>>> read("/no/such/place")
+Traceback (most recent call last):
+headstart.errors.DataError: no such file or folder: '/no/such/place'. Headstart reads ...
+"""
 
 from __future__ import annotations
 
@@ -6,25 +11,78 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from headstart.data import folders
+from headstart.data import folders, items
 from headstart.data.dataset import Dataset, Kind
+from headstart.data.items import Items
 from headstart.errors import DataError
+
+__all__ = ["Items", "read", "read_items"]
+
+TABLES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"})
+"""The endings of the files that are read as tables."""
 
 
 def read(
     source: str | Path,
     *,
-    images: Path | None = None,
+    images: str | Path | None = None,
     text_column: str | Sequence[str] | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
     kind: Kind | None = None,
 ) -> Dataset:
-    """Return the data set at ``source``; nothing is decoded yet."""
+    """Return the data set at ``source``; nothing is decoded yet.
+
+    Known by looking: class folders of images or of text files, in splits (train, val or valid,
+    test) or not; a table with a label column and a text or an image column, with or without header;
+    a folder with one table that names the images beside it.
+
+    Args:
+        source: a folder or a table (.csv, .tsv, .jsonl, .ndjson, .parquet).
+        images: where the images that a table names are, if not beside it.
+        text_column: the column that holds the texts; several are joined by a space.
+        image_column: the column that names the images.
+        label_column: the column that holds the labels.
+        kind: "image" or "text", where the data could be taken for either.
+
+    Columns without a header are called "1", "2", "3", ...
+
+    Raises:
+        DataError: nothing there, no items, no labels; the message says what was looked for.
+    """
     path = Path(source).expanduser()
     if not path.exists():
         raise _missing(path)
-    return folders.read_folders(path, kind)
+    if path.is_dir() and (images is None) and not _table_in(path):
+        return folders.read_folders(path, kind)
+    raise NotImplementedError
+
+
+def _table_in(folder: Path) -> Path | None:
+    return None
+
+
+def read_items(
+    sources: Sequence[str | Path],
+    kind: Kind,
+    *,
+    text_columns: Sequence[str] | None = None,
+) -> Items:
+    """Return the items at ``sources``, in that order, for prediction; nothing is decoded yet.
+
+    Args:
+        sources: files, folders (read with all below them) and tables. What does not exist becomes
+            an item too, whose content raises `ItemError`.
+        kind: what the items are.
+        text_columns: the columns of a table that hold the text; found by looking if not given.
+    """
+    return items.join(_part(Path(source).expanduser(), kind, text_columns) for source in sources)
+
+
+def _part(path: Path, kind: Kind, text_columns: Sequence[str] | None) -> Items:
+    if path.is_dir():
+        return items.of_folder(path, kind)
+    return items.of_file(path, kind)
 
 
 def _missing(path: Path) -> DataError:

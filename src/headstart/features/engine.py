@@ -136,7 +136,7 @@ def export(backbone: Backbone, path: Path, *, block: int, size: tuple[int, int])
         HeadstartError: neither exporter's graph answers as torch does.
     """
     module = _vectors(backbone, block).eval()
-    channels = backbone.start.mean.numel()
+    channels = int(backbone.get_buffer("start.mean").numel())
     faults: list[str] = []
     for dynamo in (False, True):
         with written_aside(path) as aside, _quiet():

@@ -15,7 +15,6 @@ import hashlib
 import json
 import time
 import unicodedata
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -30,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from safetensors.torch import save_file
 from scipy import ndimage
-from torch import Tensor, nn
+from torch import Tensor
 
 from headstart.backbones.glyphs import BLOCKS, INPUT_SIZE, GlyphNet
 
@@ -38,7 +37,7 @@ MEAN, STD = 0.3, 0.35
 FIELD = 48  # pixels across a stored distance field
 BOX = 36  # the character fills this much of it; the rest is room to move and to thicken
 BATCH = 128
-STEPS = 4500
+STEPS = 3000
 
 # One class per word: the characters in it look alike once they are cropped and scaled.
 ALIKE = """
@@ -48,7 +47,7 @@ PpρРр Q q R r Ss TΤТ t Uu Vvν Ww XxΧχХх YyΥ Zz Γ Δ Θθ Λ Ξ Π π
 """
 CLASSES = tuple(ALIKE.split())
 DIGITS = 10  # the first ten classes
-DIGIT_SHARE = 0.4  # of the training images: digits are what most small targets hold
+DIGIT_SHARE = 0.3  # of the training images: digits are what most small targets hold
 
 # The fonts that draw the character a code point stands for. The others that matplotlib ships map
 # symbols to letters (cmsy10, STIXNonUni), or draw a box for everything (LastResort).
@@ -166,10 +165,14 @@ def draw(fields: Tensor, rng: torch.Generator, strength: float = 1.0) -> Tensor:
 
 
 def warp(n: int, rng: torch.Generator, strength: float) -> Tensor:
-    """Give n sampling grids (n, S, S, 2): random affine maps plus two scales of wobble."""
+    """Give n sampling grids (n, S, S, 2): random affine maps plus two scales of wobble.
+
+    How strong varies from image to image, between 0.5 and 1.7 times ``strength``.
+    """
+    each = strength * _uniform(n, rng, 0.5, 1.7)
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=rng) * strength
+        return torch.randn(*shape, generator=rng) * each.view(n, *[1] * (len(shape) - 1))
 
     angle, shear = 0.15 * normal(n), 0.25 * normal(n)
     # Sampling 0.8 of the field on average lets the character fill the picture, as in cropped scans.
@@ -197,10 +200,10 @@ def strokes(fields: Tensor, rng: torch.Generator) -> Tensor:
     n = len(fields)
     uniform = partial(_uniform, n, rng)
     outline, line = fields[:, :1], fields[:, 1:]
-    pen = line + uniform(1.3, 4.0)
+    pen = line + uniform(1.5, 4.5)
     # However light, a printed shape keeps a hairline, or thin fonts would fall apart.
     printed = torch.maximum(outline + uniform(-2.0, 2.0), line + 1.3)
-    height = torch.where(uniform(0, 1) < 0.5, pen, printed)
+    height = torch.where(uniform(0, 1) < 0.6, pen, printed)
     height = height + 0.4 * smooth(torch.randn(n, 1, 4, 4, generator=rng))
     return torch.sigmoid(height / uniform(0.3, 0.9))
 
@@ -220,10 +223,10 @@ def degrade(images: Tensor, rng: torch.Generator) -> Tensor:
     """Blur, fade, invert and add noise at random; (N, 1, S, S) in [0, 1] to the same."""
     uniform = partial(_uniform, len(images), rng)
     blurred = F.avg_pool2d(images, 3, 1, 1)
-    images = torch.lerp(images, blurred, uniform(-0.5, 1).clamp(min=0))
-    images = images * uniform(0.6, 1.4).clamp(max=1) + uniform(-0.4, 0.2).clamp(min=0)
+    images = torch.lerp(images, blurred, uniform(-1, 1).clamp(min=0))
+    images = images * uniform(0.6, 1.6).clamp(max=1) + uniform(-0.6, 0.2).clamp(min=0)
     images = torch.where(uniform(0, 1) < 0.1, 1 - images, images)
-    noise = torch.randn(images.shape, generator=rng) * uniform(-0.1, 0.1).clamp(min=0)
+    noise = torch.randn(images.shape, generator=rng) * uniform(-0.2, 0.1).clamp(min=0)
     return (images + noise).clamp(0, 1)
 
 
@@ -248,35 +251,19 @@ def pick(bank: Bank, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     return bank.fields[chosen], bank.labels[chosen]
 
 
-class CosineHead(nn.Module):
-    """Logits (N, C) as scaled cosines between features (N, D) and one direction per class.
-
-    Classes then differ by direction alone, which is what a head fitted on a few examples can
-    use (Chen et al. 2019, arXiv:1904.04232, baseline++).
-    """
-
-    def __init__(self, n_features: int, num_classes: int, scale: float = 16.0) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(num_classes, n_features))
-        self.scale = scale
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map features (N, D) to logits (N, C)."""
-        return self.scale * F.linear(F.normalize(features), F.normalize(self.weight))
-
-
-def untrained(seed: int) -> nn.Sequential:
-    """Build (stem, blocks, pool, cosine head), its weights drawn from ``seed`` alone."""
+def untrained(seed: int) -> GlyphNet:
+    """Build the network, its weights drawn from ``seed`` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = GlyphNet(len(CLASSES))
-        head = CosineHead(net.n_features, len(CLASSES))
-    parts = {"stem": net.stem, "blocks": net.blocks, "pool": net.pool, "head": head}
-    return nn.Sequential(OrderedDict(parts))
+        return GlyphNet(len(CLASSES))
 
 
-def train(bank: Bank, steps: int, seed: int, say: Callable[[str], None]) -> nn.Sequential:
-    """Train a backbone and a cosine head on ``bank``; returns (stem, blocks, pool, head)."""
+def train(bank: Bank, steps: int, seed: int, say: Callable[[str], None]) -> GlyphNet:
+    """Train a network on ``bank`` for ``steps`` batches; one line in a hundred steps to ``say``.
+
+    Plain cross-entropy: with label smoothing and cosine logits, features did less well on scripts
+    that were never trained on (compare Kornblith et al. 2021, arXiv:2010.16402).
+    """
     rng = torch.Generator().manual_seed(seed)
     model = untrained(seed).train()
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
@@ -286,7 +273,7 @@ def train(bank: Bank, steps: int, seed: int, say: Callable[[str], None]) -> nn.S
     for step in range(1, steps + 1):
         fields, labels = pick(bank, BATCH, rng)
         logits = model(normalise(draw(fields, rng)))
-        loss = F.cross_entropy(logits, labels, label_smoothing=0.1)
+        loss = F.cross_entropy(logits, labels)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()
@@ -296,7 +283,7 @@ def train(bank: Bank, steps: int, seed: int, say: Callable[[str], None]) -> nn.S
     return model.eval()
 
 
-def held_out_accuracy(model: nn.Sequential, bank: Bank, seed: int) -> float:
+def held_out_accuracy(model: GlyphNet, bank: Bank, seed: int) -> float:
     """Measure the share of characters named rightly, in fonts that were not trained on."""
     rng = torch.Generator().manual_seed(seed + 1)
     right = 0
@@ -377,9 +364,7 @@ def pretrain_glyphs(
     }
 
 
-def write(
-    model: nn.Sequential, out: Path, accuracy: float, steps: int, seed: int
-) -> tuple[Path, str]:
+def write(model: GlyphNet, out: Path, accuracy: float, steps: int, seed: int) -> tuple[Path, str]:
     """Write the two files to the folder ``out``; returns the weights' path and sha256."""
     state = {k: v for k, v in model.state_dict().items() if not k.startswith("head.")}
     out.mkdir(parents=True, exist_ok=True)

@@ -170,7 +170,7 @@ class _Run:
         for indices, batch in zip(batches, source.batches(batches, epoch), strict=True):
             loss = self._loss(to_device(batch, self.device), indices, boundary)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             total += float(loss.detach()) * len(indices)

@@ -1,0 +1,119 @@
+"""Cells of a table, found by row, without a Python object for each."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.store import home
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IN_MEMORY = 1 << 26
+"""Tables up to this many bytes are kept in memory; larger ones are mapped from a file."""
+
+
+class Cells:
+    """Columns of a table, row by row, in memory or mapped from disk."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = list(batches)
+        self._ends = np.cumsum([len(batch) for batch in self._batches]).tolist()
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if self._ends else 0
+
+    def row(self, index: int) -> list[str | bytes | None]:
+        """Return the cells of one row; None for a missing one."""
+        part = bisect_right(self._ends, index)
+        at = index - (self._ends[part - 1] if part else 0)
+        return [column[at].as_py() for column in self._batches[part].columns]
+
+
+def keep(batches: Iterable[pa.RecordBatch], size: int) -> Cells:
+    """Return the cells of all ``batches``; ``size`` is about how many bytes they have.
+
+    What is large is written to a file that is unlinked at once: the system frees it when this
+    process ends, however it ends.
+    """
+    return Cells(batches) if size <= IN_MEMORY else Cells(_mapped(batches))
+
+
+def _mapped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    path = _file()
+    try:
+        _write(path, batches)
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number)
+    finally:
+        with suppress(OSError):  # Windows keeps a mapped file; it is found in the cache folder
+            path.unlink()
+
+
+def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
+    import pyarrow as pa
+
+    writer = None
+    with pa.OSFile(str(path), "wb") as sink:
+        for batch in batches:
+            writer = writer or pa.ipc.new_file(sink, batch.schema)
+            writer.write_batch(batch)
+        if writer:
+            writer.close()
+
+
+def _file() -> Path:
+    folder = home() / "tables"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(".arrow", dir=folder)
+    except OSError:
+        handle, name = tempfile.mkstemp(".arrow")
+    os.close(handle)
+    return Path(name)
+
+
+class RowNames(Sequence[str]):
+    """``table.csv:17`` for each kept row, made when asked for.
+
+    Args:
+        table: the name in front.
+        first: the number of the first row.
+        kept: shape (N,), the positions of the kept rows among the good ones.
+        bad: the numbers of the rows that are not among the good ones.
+    """
+
+    def __init__(
+        self, table: str, first: int, kept: npt.NDArray[np.int64], bad: Mapping[int, str]
+    ) -> None:
+        self._table, self._first, self._kept = table, first, kept
+        numbers = np.sort(np.array(list(bad), np.int64))
+        self._shifts = numbers - first - np.arange(len(numbers))
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return f"{self._table}:{self.number(int(self._kept[index]))}"
+
+    def number(self, position: int) -> int:
+        """Return the number, in the file, of the good row at ``position``."""
+        return self._first + position + int(np.searchsorted(self._shifts, position, "right"))

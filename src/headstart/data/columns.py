@@ -1,0 +1,181 @@
+"""Which column holds the labels, which the texts or the images: by name, else by looking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from headstart.data import folders
+from headstart.data.dataset import Kind
+from headstart.data.tables import Table
+from headstart.errors import DataError, unknown
+
+_LABELS = (
+    ["label_text", "label_name", "class_name", "label", "labels", "class", "category", "target"]
+    + ["breed", "species", "sentiment", "topic", "intent", "emotion", "tag", "y"]
+    + ["标签", "类别", "分类"]
+)
+_TEXTS = (
+    ["text", "sentence", "review", "content", "body", "message", "comment", "document", "tweet"]
+    + ["utterance", "question", "query", "abstract", "文本", "内容", "正文", "句子", "评论"]
+)
+_HEADINGS = ["title", "headline", "subject", "description", "标题"]
+_IMAGES = (
+    ["image", "img", "file", "filename", "file_name", "filepath", "path", "image_path", "img_path"]
+    + ["image_id", "image_name", "photo", "picture", "id", "图片", "文件名"]
+)
+_SPLITS = ["split", "set", "partition", "subset"]
+
+_LONGEST_LABEL = 40
+_SHORTEST_TEXT = 15
+
+
+class Chosen(NamedTuple):
+    """The columns of a data set.
+
+    Attributes:
+        kind: what the items are.
+        content: the text columns, to be joined by a space, or the one image column.
+        label: the label column.
+        split: the column that says train, val or test, if there is one.
+    """
+
+    kind: Kind
+    content: tuple[str, ...]
+    label: str
+    split: str | None
+
+
+class Asked(NamedTuple):
+    """The columns and the kind that the user named; None where that is left to us."""
+
+    text: Sequence[str] | None = None
+    image: str | None = None
+    label: str | None = None
+    kind: Kind | None = None
+
+
+def choose(table: Table, asked: Asked, exists: Callable[[str], bool]) -> Chosen:
+    """Return the columns of ``table``; ``exists`` says whether a cell names an image at hand.
+
+    Raises:
+        UsageError: a column that was asked for is not there.
+        DataError: none is found, or several could be meant.
+    """
+    _check(table, asked)
+    label = asked.label or _named(table.names, _LABELS)
+    image = None if asked.text or asked.kind == "text" else _image(table, asked, label, exists)
+    if image:
+        content: tuple[str, ...] = (image,)
+    else:
+        content = tuple(asked.text or texts(table, label))
+    label = label or _label(table, content)
+    return Chosen("image" if image else "text", content, label, _split(table, (*content, label)))
+
+
+def texts(table: Table, label: str | None = None) -> tuple[str, ...]:
+    """Return the columns of ``table`` that make up the texts, none of them ``label``."""
+    rest = [name for name in table.names if name != label and name not in table.binary]
+    main, headings = _named(rest, _TEXTS), {_plain(name) for name in _HEADINGS}
+    found = [name for name in rest if name == main or _plain(name) in headings]
+    found = found or [name for name in rest if _reads_like_text(table.sample[name])]
+    if not found and len(rest) == 1:
+        found = rest
+    if not found:
+        raise _none(table, "text")
+    return tuple(found)
+
+
+def image(table: Table, asked: str | None, exists: Callable[[str], bool]) -> str:
+    """Return the column of ``table`` that names images, or holds them."""
+    found = _image(table, Asked(image=asked, kind="image"), None, exists)
+    if found is None:
+        raise _none(table, "image")
+    return found
+
+
+def _image(
+    table: Table, asked: Asked, label: str | None, exists: Callable[[str], bool]
+) -> str | None:
+    if asked.image or table.binary:
+        return asked.image or sorted(table.binary)[0]
+    rest = [name for name in table.names if name != label]
+    for name in sorted(rest, key=lambda name: _rank(name, _IMAGES)):
+        if _share(table.sample[name], exists) >= 0.5:
+            return name
+    named = [name for name in rest if _share(table.sample[name], _ends_like_image) > 0.5]
+    if named or asked.kind == "image":
+        column = f"in column '{named[0]}' " if named else ""
+        raise DataError(
+            f"the images that {table.path} names {column}are not beside it;"
+            " say where they are with the option images (--images FOLDER)"
+        )
+    return None
+
+
+def _ends_like_image(cell: str) -> bool:
+    return cell.strip().lower().endswith(tuple(folders.SUFFIXES["image"]))
+
+
+def _share(cells: Sequence[str], test: Callable[[str], bool]) -> float:
+    few = [cell for cell in cells[:200] if cell]
+    return sum(map(test, few)) / len(few) if few else 0.0
+
+
+def _label(table: Table, taken: Sequence[str]) -> str:
+    """Few different short cells in many rows are labels."""
+    rest = [name for name in table.names if name not in taken and name not in table.binary]
+    found = [name for name in rest if _reads_like_labels(table.sample[name])]
+    if not found and len(rest) == 1:
+        return rest[0]
+    if len(found) != 1:
+        raise _none(table, "label", found)
+    return found[0]
+
+
+def _reads_like_labels(cells: Sequence[str]) -> bool:
+    several = 2 <= len(set(cells)) <= max(2, len(cells) // 2)
+    return several and max(map(len, cells), default=0) <= _LONGEST_LABEL
+
+
+def _reads_like_text(cells: Sequence[str]) -> bool:
+    few = cells[:200]
+    length = sum(map(len, few)) / max(1, len(few))
+    words = sum(" " in cell.strip() or not cell.isascii() for cell in few)
+    return length >= _SHORTEST_TEXT and words * 2 >= len(few)
+
+
+def _split(table: Table, taken: Sequence[str]) -> str | None:
+    name = _named([name for name in table.names if name not in taken], _SPLITS)
+    if name and all(folders.split_name(cell) for cell in set(table.sample[name])):
+        return name
+    return None
+
+
+def _named(names: Iterable[str], known: Sequence[str]) -> str | None:
+    ranked = sorted(names, key=lambda name: _rank(name, known))
+    return ranked[0] if ranked and _rank(ranked[0], known) < len(known) else None
+
+
+def _rank(name: str, known: Sequence[str]) -> int:
+    plain = _plain(name)
+    return known.index(plain) if plain in known else len(known)
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold().replace(" ", "_").replace("-", "_")
+
+
+def _check(table: Table, asked: Asked) -> None:
+    for name in [*(asked.text or []), asked.image, asked.label]:
+        if name is not None and name not in table.names:
+            raise unknown("column", name, table.names)
+
+
+def _none(table: Table, what: str, found: Sequence[str] = ()) -> DataError:
+    several = f"several columns could hold the {what}s: {', '.join(found)}"
+    return DataError(
+        f"{table.path}: {several if found else f'no {what} column found'}."
+        f" Columns: {', '.join(table.names)}. Name one with the option {what}_column"
+        f" (--{what}-column)"
+    )

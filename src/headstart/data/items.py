@@ -1,0 +1,97 @@
+"""Items to predict: files, folders and tables, without labels."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple, overload
+
+from headstart.data import folders
+from headstart.data.dataset import Kind, Rejected
+from headstart.errors import ItemError
+
+
+class Items(NamedTuple):
+    """Items without labels.
+
+    Attributes:
+        names: how each is called, in the order in which they were given.
+        content: from an index to the bytes, as in `headstart.data.dataset.Dataset`.
+    """
+
+    names: Sequence[str]
+    content: Callable[[int], bytes]
+
+
+class Joined(Sequence[str]):
+    """Several sequences of names read as one, without copying any."""
+
+    def __init__(self, parts: Sequence[Sequence[str]]) -> None:
+        self.parts = parts
+        self._ends = list(accumulate(map(len, parts)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Return the part that ``index`` lies in, and where in that part."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"item {index} of {len(self)}")
+        part = bisect_right(self._ends, index)
+        return part, index - (self._ends[part - 1] if part else 0)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        part, at = self.place(index + len(self) if index < 0 else index)
+        return self.parts[part][at]
+
+
+def join(parts: Iterable[Items]) -> Items:
+    """Return the items of all ``parts``, one after the other."""
+    kept = list(parts)
+    names = Joined([part.names for part in kept])
+
+    def content(index: int) -> bytes:
+        part, at = names.place(index)
+        return kept[part].content(at)
+
+    return Items(names, content)
+
+
+def of_file(path: Path, kind: Kind) -> Items:
+    """Return one file as the only item; what it holds is looked at when it is read."""
+
+    def content(index: int) -> bytes:
+        if not path.exists():
+            raise ItemError("no such file")
+        return folders.file_content(str(path), kind)
+
+    return Items([folders.shown(str(path))], content)
+
+
+def of_folder(root: Path, kind: Kind) -> Items:
+    """Return all images, or all text files, under ``root``, sorted; other files are left out."""
+    top = folders.entry_of(str(root))
+    found = list(_inside(top, kind))
+
+    def content(index: int) -> bytes:
+        one = found[index]
+        if isinstance(one, Rejected):
+            raise ItemError(one.reason)
+        return folders.file_content(one.path, kind)
+
+    paths = [one.item if isinstance(one, Rejected) else one.path for one in found]
+    return Items([folders.shown(path) for path in paths], content)
+
+
+def _inside(top: folders.Entry, kind: Kind) -> Iterator[folders.Entry | Rejected]:
+    for one in folders.walk(top, {top.key}):
+        if isinstance(one, Rejected) or (one.is_file and one.suffix in folders.SUFFIXES[kind]):
+            yield one
