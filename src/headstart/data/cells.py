@@ -70,6 +70,7 @@ def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
         for batch in batches:
             writer = writer or pa.ipc.new_file(sink, batch.schema)
             writer.write_batch(batch)
+            pa.default_memory_pool().release_unused()  # or the pool grows with the table
         if writer:
             writer.close()
 

@@ -15,15 +15,29 @@ _LABELS = (
     + ["breed", "species", "sentiment", "topic", "intent", "emotion", "tag", "y"]
     + ["标签", "类别", "分类"]
 )
-_TEXTS = (
-    ["text", "sentence", "review", "content", "body", "message", "comment", "document", "tweet"]
-    + ["utterance", "question", "query", "abstract", "文本", "内容", "正文", "句子", "评论"]
-)
+_TEXTS = [
+    "text",
+    "sentence",
+    "review",
+    "content",
+    "body",
+    "message",
+    "comment",
+    "document",
+    "tweet",
+] + ["utterance", "question", "query", "abstract", "文本", "内容", "正文", "句子", "评论"]
 _HEADINGS = ["title", "headline", "subject", "description", "标题"]
-_IMAGES = (
-    ["image", "img", "file", "filename", "file_name", "filepath", "path", "image_path", "img_path"]
-    + ["image_id", "image_name", "photo", "picture", "id", "图片", "文件名"]
-)
+_IMAGES = [
+    "image",
+    "img",
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "path",
+    "image_path",
+    "img_path",
+] + ["image_id", "image_name", "photo", "picture", "id", "图片", "文件名"]
 _SPLITS = ["split", "set", "partition", "subset"]
 
 _LONGEST_LABEL = 40
@@ -63,7 +77,7 @@ def choose(table: Table, asked: Asked, exists: Callable[[str], bool]) -> Chosen:
         DataError: none is found, or several could be meant.
     """
     _check(table, asked)
-    label = asked.label or _named(table.names, _LABELS)
+    label = asked.label or label_by_name(table)
     image = None if asked.text or asked.kind == "text" else _image(table, asked, label, exists)
     if image:
         content: tuple[str, ...] = (image,)
@@ -84,6 +98,11 @@ def texts(table: Table, label: str | None = None) -> tuple[str, ...]:
     if not found:
         raise _none(table, "text")
     return tuple(found)
+
+
+def label_by_name(table: Table) -> str | None:
+    """Return the column of ``table`` that is called like a label column, if there is one."""
+    return _named(table.names, _LABELS)
 
 
 def image(table: Table, asked: str | None, exists: Callable[[str], bool]) -> str:

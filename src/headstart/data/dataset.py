@@ -39,6 +39,7 @@ class Dataset:
         content: from an index to the item's bytes.
         rejected: what reading already found unusable (no label, file missing, not an image).
         empty_classes: classes that exist, as a folder say, but hold nothing usable.
+        columns: of a table: the text columns that were joined, or the image column.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class Dataset:
     content: Callable[[int], bytes]
     rejected: tuple[Rejected, ...] = ()
     empty_classes: tuple[str, ...] = field(default=())
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -198,9 +198,27 @@ def _descend(top: Entry) -> Entry:
         top = folders[0]
 
 
+def split_name(name: str) -> str:
+    """Return "train", "val" or "test" for what ``name`` says, else "".
+
+    >>> split_name("Validation"), split_name("cats")
+    ('val', '')
+    """
+    return _SPLITS.get(name.strip().lower(), "")
+
+
 def split_of(entry: Entry) -> str:
-    """Return "train", "val" or "test" if the name of the folder ``entry`` says so, else ""."""
-    return _SPLITS.get(entry.name.lower(), "")
+    """Return the split that the name of a folder says, else ""."""
+    return split_name(entry.name)
+
+
+def has_classes(root: Path) -> bool:
+    """Return whether class folders alone make ``root`` a data set, without a table."""
+    inside = [one for one in entries(root) if one.is_folder]
+    if any(split_of(one) and _has_classes(one) for one in inside):
+        return True
+    full = [one for one in inside if _holds_items(one)]
+    return len(full) > 1 and not all(map(split_of, full))
 
 
 def _is_item(entry: Entry) -> bool:

@@ -76,6 +76,15 @@ def of_file(path: Path, kind: Kind) -> Items:
     return Items([folders.shown(str(path))], content)
 
 
+def failed(path: Path, reason: str) -> Items:
+    """Return ``path`` as the only item, which cannot be read for that ``reason``."""
+
+    def content(index: int) -> bytes:
+        raise ItemError(reason)
+
+    return Items([folders.shown(str(path))], content)
+
+
 def of_folder(root: Path, kind: Kind) -> Items:
     """Return all images, or all text files, under ``root``, sorted; other files are left out."""
     top = folders.entry_of(str(root))

@@ -1,6 +1,6 @@
 """From a path to a data set, by looking at what is there.
 
->>> read("/no/such/place")
+>>> read("/no/such/place")  # doctest: +ELLIPSIS
 Traceback (most recent call last):
 headstart.errors.DataError: no such file or folder: '/no/such/place'. Headstart reads ...
 """
@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from headstart.data import folders, items
+from headstart.data import folders, items, tables
+from headstart.data.columns import Asked
 from headstart.data.dataset import Dataset, Kind
 from headstart.data.items import Items
+from headstart.data.labelled import read_table, table_items
 from headstart.errors import DataError
 
 __all__ = ["Items", "read", "read_items"]
 
-TABLES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"})
-"""The endings of the files that are read as tables."""
+# Kaggle lays an example of a submission beside the labels.
+_PREFERRED = ("labels", "train_labels", "annotations", "metadata")
 
 
 def read(
@@ -53,13 +55,34 @@ def read(
     path = Path(source).expanduser()
     if not path.exists():
         raise _missing(path)
-    if path.is_dir() and (images is None) and not _table_in(path):
-        return folders.read_folders(path, kind)
-    raise NotImplementedError
+    text = [text_column] if isinstance(text_column, str) else text_column
+    beside = Path(images).expanduser() if images else None
+    try:
+        return _read(path, Asked(text, image_column, label_column, kind), beside)
+    except OSError as error:
+        raise DataError(f"'{error.filename or path}' cannot be read: {error.strerror}") from error
 
 
-def _table_in(folder: Path) -> Path | None:
-    return None
+def _read(path: Path, asked: Asked, images: Path | None) -> Dataset:
+    table = path if path.is_file() else _table_in(path, any([images, *asked[:3]]))
+    if table is None:
+        return folders.read_folders(path, asked.kind)
+    if table.suffix.lower() not in tables.SUFFIXES:
+        raise DataError(f"'{path}' is neither a folder nor a table. {folders.LAYOUTS}")
+    return read_table(table, asked, images, path)
+
+
+def _table_in(folder: Path, wanted: bool) -> Path | None:
+    """Return the table that describes ``folder``; None where its class folders do."""
+    found = [Path(one.path) for one in folders.entries(folder) if one.suffix in tables.SUFFIXES]
+    if not found or (not wanted and folders.has_classes(folder)):
+        return None
+    if len(found) > 1:
+        found = [one for name in _PREFERRED for one in found if one.stem == name][:1] or found
+    if len(found) > 1:
+        names = ", ".join(one.name for one in found)
+        raise DataError(f"{folder} holds {len(found)} tables: {names}. Give the path of one")
+    return found[0]
 
 
 def read_items(
@@ -82,6 +105,11 @@ def read_items(
 def _part(path: Path, kind: Kind, text_columns: Sequence[str] | None) -> Items:
     if path.is_dir():
         return items.of_folder(path, kind)
+    if path.suffix.lower() in tables.SUFFIXES and path.is_file():
+        try:
+            return table_items(path, kind, text_columns)
+        except DataError as error:
+            return items.failed(path, str(error))
     return items.of_file(path, kind)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,10 @@ SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"})
 _SAMPLE = 1000
 _ROWS = 4096
 _LONGEST_NAME = 60
+_WIDEST = 10_000
 
 # One row must fit into a block. Small blocks are for looking, large ones for cells of megabytes.
-_LOOK, _BLOCK = 1 << 20, 1 << 26
+_LOOK, _BLOCK = 1 << 20, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,29 @@ def open_table(path: Path) -> Table:
     Raises:
         DataError: it is empty, damaged, or in an unknown encoding; the message says where.
     """
-    kind = path.suffix.lower()
+    formats = {".parquet": _parquet, ".csv": _csv, ".tsv": _csv}
+    with _naming(path):
+        table = formats.get(path.suffix.lower(), _jsonl)(path)
+
+    def pieces(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        with _naming(path):
+            yield from table.pieces(columns)
+
+    return replace(table, pieces=pieces)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what pyarrow and the system raise into errors that name the file."""
     try:
-        if kind == ".parquet":
-            return _parquet(path)
-        return _csv(path) if kind in {".csv", ".tsv"} else _jsonl(path)
+        yield
     except ItemError as error:
         raise DataError(f"{path}: {error}") from error
+    except DataError:
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} cannot be read as a table: {error}") from error
+        long = f": a row is longer than {_BLOCK >> 20} MB" if "straddling" in str(error) else ""
+        raise DataError(f"{path} cannot be read as a table{long or f': {error}'}") from error
 
 
 def _csv(path: Path) -> Table:
@@ -116,22 +130,21 @@ class _Csv:
         import pyarrow as pa
         from pyarrow import csv
 
-        names = [] if columns is None else list(self.names)
-        text = pa.large_string()
-        types = {f"f{i}": text for i in range(10_000)} if columns is None else dict.fromkeys(names, text)
-        return iter(csv.open_csv(
-            self.path,
-            csv.ReadOptions(
-                use_threads=False,  # with threads, a bad row does not know its number
-                block_size=block,
-                column_names=names or None,
-                autogenerate_column_names=columns is None,
-                skip_rows_after_names=int(self.header and columns is not None),
-                encoding="utf-8" if self.encoding == "utf-8-sig" else self.encoding,
-            ),
-            csv.ParseOptions(**self.layout, newlines_in_values=True, invalid_row_handler=self._skip),
-            csv.ConvertOptions(column_types=types, include_columns=list(columns or [])),
-        ))  # fmt: skip
+        names = [f"f{i}" for i in range(_WIDEST)] if columns is None else self.names
+        options = csv.ReadOptions(
+            use_threads=False,  # with threads, a bad row does not know its number
+            block_size=block,
+            column_names=None if columns is None else self.names,
+            autogenerate_column_names=columns is None,
+            skip_rows_after_names=int(self.header and columns is not None),
+            encoding="utf-8" if self.encoding == "utf-8-sig" else self.encoding,
+        )
+        parsing = csv.ParseOptions(
+            **self.layout, newlines_in_values=True, invalid_row_handler=self._skip
+        )
+        types = dict.fromkeys(names, pa.large_string())
+        texts = csv.ConvertOptions(column_types=types, include_columns=list(columns or []))
+        return iter(csv.open_csv(self.path, options, parsing, texts))
 
     def _skip(self, row: Any) -> str:
         self.bad[row.number] = f"{row.actual_columns} columns instead of {row.expected_columns}"
@@ -208,7 +221,9 @@ def _jsonl(path: Path) -> Table:
 
     first = list(islice(_json_rows(path, name, bad), _SAMPLE))
     if not first:
-        raise DataError(f"{path} holds no JSON objects, one a line; line 1 {bad.get(1, 'is missing')}")
+        raise DataError(
+            f"{path} holds no JSON objects, one a line; line 1 {bad.get(1, 'is missing')}"
+        )
     names = tuple(dict.fromkeys(key for row in first for key in row))
     sample = {key: tuple(_json_text(row.get(key)) or "" for row in first) for key in names}
     return Table(path, names, sample, 1, pieces, bad)
@@ -242,19 +257,20 @@ def _parquet(path: Path) -> Table:
     file = parquet.ParquetFile(path)
     schema = file.schema_arrow
     binary = frozenset(one.name for one in schema if _holds_bytes(one.type))
-    readable = [one.name for one in schema if one.name in binary or not pa.types.is_nested(one.type)]
+    textual = [one.name for one in schema if one.name not in binary | _nested(schema)]
 
     def pieces(columns: Sequence[str], rows: int = _ROWS) -> Iterator[pa.RecordBatch]:
         for batch in file.iter_batches(rows, columns=list(columns)):
             cells = [_cells(batch.column(name), name in binary) for name in columns]
             yield pa.record_batch(cells, list(columns))
 
-    textual = [name for name in readable if name not in binary]
     first = next(pieces(textual, _SAMPLE), None) if textual else None
     if first is None or not len(first):
         raise DataError(f"{path} has no rows with labels")
-    sample = {name: tuple(cell or "" for cell in first.column(name).to_pylist()) for name in textual}
-    return Table(path, tuple(readable), sample, 1, pieces, {}, binary, _meanings(schema))
+    looked = {name: first.column(name).to_pylist() for name in textual}
+    sample = {name: tuple(cell or "" for cell in cells) for name, cells in looked.items()}
+    names = (*textual, *sorted(binary))
+    return Table(path, names, sample, 1, pieces, {}, binary, _meanings(schema))
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
@@ -262,8 +278,14 @@ def _holds_bytes(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0
+        return bool(kind.get_field_index("bytes") >= 0)
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _nested(schema: pa.Schema) -> frozenset[str]:
+    import pyarrow as pa
+
+    return frozenset(one.name for one in schema if pa.types.is_nested(one.type))
 
 
 def _cells(column: pa.Array, binary: bool) -> pa.Array:

@@ -130,14 +130,20 @@ def extract(
 
 
 def vectors(
-    dataset: Dataset, entries: Sequence[Entry], *, device: str = "cpu", seed: int = 0
+    dataset: Dataset,
+    entries: Sequence[Entry],
+    *,
+    device: str = "cpu",
+    seed: int = 0,
+    keep: bool = False,
 ) -> tuple[dict[int, str], Features]:
-    """Return the faults by index, and the features of the items without one; nothing is kept.
+    """Return the faults by index, and the features of the items without one; no audit.
 
-    For prediction: each item is answered by itself, duplicates too, and leaves nothing behind.
+    For prediction: each item is answered by itself, duplicates too, and unless ``keep`` says
+    otherwise leaves nothing behind in the store.
     """
     start = time.perf_counter()
-    sources = [_Source(entry, -1, device, seed, keep=False) for entry in entries]
+    sources = [_Source(entry, -1, device, seed, keep=keep) for entry in entries]
     passes = _passes(dataset, sources)
     seen = list(next(passes))
     digests = np.array([item.digest for item in seen], DIGEST)

@@ -1,1 +1,168 @@
-def write_report(b): pass
+"""The page in a bundle: one file without scripts or links, readable on a phone."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from headstart.report.terminal import clock, percent, span
+from headstart.store import written_aside
+
+if TYPE_CHECKING:
+    from headstart.bundle import Bundle
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1f2933; --quiet: #616e7c; --line: #e4e7eb;
+  --back: #fff; --good: 11, 110, 79; --bad: 200, 85, 61; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e7eb; --quiet: #9aa5b1; --line: #323f4b;
+  --back: #16191d; --good: 63, 190, 150; --bad: 235, 120, 95; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back);
+  max-width: 46rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+h1 { font-size: 1.2rem; margin: 0 0 .2rem; overflow-wrap: anywhere; }
+h2 { font-size: 1rem; margin: 2.2rem 0 .5rem; }
+.big { font-size: 3rem; line-height: 1.1; font-weight: 650; margin: 1rem 0 0; }
+p { margin: .3rem 0; } .quiet { color: var(--quiet); }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; min-width: 60%; }
+th { font-weight: 500; color: var(--quiet); }
+th, td { text-align: right; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line);
+  white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.cell { text-align: center; padding: .25rem .6rem; }
+li { overflow-wrap: anywhere; }
+"""
+
+MOST_CLASSES = 30
+"""Classes up to which the confusion table is shown whole."""
+
+
+def write_report(bundle: Bundle) -> None:
+    """Write ``report.html`` into ``bundle``, from what its ``bundle.json`` holds."""
+    with written_aside(bundle.path / "report.html") as aside:
+        aside.write_text(page(bundle.facts), encoding="utf-8")
+
+
+def page(facts: dict[str, Any]) -> str:
+    """Return the page for the facts of a bundle; every text in it is escaped."""
+    backbones = "+".join(one["name"] for one in facts["backbones"])
+    parts = [
+        f"<h1>{escape(facts['strategy'])} on {escape(backbones)}</h1>",
+        _headline(facts),
+        _per_class(facts["metrics"]["per_class"]),
+        _confusion(facts["classes"], facts["metrics"]["confusion"]),
+        _errors(facts["errors"]),
+        _list("Notes", facts["notes"]),
+        _list("Not used", [f"{one['item']}: {one['reason']}" for one in facts["skipped"]]),
+        _history(facts["history"]),
+        _made(facts),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(facts['strategy'])} on {escape(backbones)}: headstart</title>"
+        f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(filter(None, parts)) + "\n</body></html>\n"
+    )
+
+
+def _headline(facts: dict[str, Any]) -> str:
+    figures, data = facts["metrics"], facts["data"]
+    return (
+        f'<p class="big">{percent(figures["accuracy"])}</p>'
+        f"<p>of {figures['n']} items that it was not trained on are answered right; "
+        f"with 95 % certainty between {span(*figures['interval'])} %.</p>"
+        f'<p class="quiet">Trained on {data["n_train"]} items in '
+        f"{clock(facts['seconds']['features'] + facts['seconds']['train'])}. When it says 90 %, it "
+        f"is off by {100 * figures['calibration_error']:.1f} points on average.</p>"
+    )
+
+
+def _table(title: str, head: list[str], rows: list[list[str]], note: str = "") -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    after = f'<p class="quiet">{escape(note)}</p>' if note else ""
+    return (
+        f'<h2>{escape(title)}</h2><div class="wide"><table><thead><tr>{top}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>{after}"
+    )
+
+
+def _per_class(rows: list[dict[str, Any]]) -> str:
+    worst_first = sorted(rows, key=lambda row: row["recall"])
+    cells = [
+        [
+            escape(row["class"]), str(row["n"]), percent(row["recall"]), span(*row["interval"]),
+            percent(row["precision"]),
+        ]
+        for row in worst_first
+    ]
+    return _table("By class", ["class", "items", "found", "95 %", "right when said"], cells)
+
+
+def _confusion(classes: list[str], counts: list[list[int]]) -> str:
+    if len(classes) > MOST_CLASSES:
+        return _confused_pairs(classes, counts)
+    rows = []
+    for c, line in enumerate(counts):
+        cells = [escape(classes[c])]
+        for other, n in enumerate(line):
+            share = n / max(1, sum(line))
+            tone = "good" if c == other else "bad"
+            style = f' style="background: rgba(var(--{tone}), {0.75 * share:.2f})"' if n else ""
+            cells.append(f'<div class="cell"{style}>{n or "·"}</div>')
+        rows.append(cells)
+    note = "Rows: what an item is. Columns: what it was taken for."
+    return _table("Confusion", ["", *classes], rows, note)
+
+
+def _confused_pairs(classes: list[str], counts: list[list[int]]) -> str:
+    pairs = sorted(
+        ((n, c, other) for c, line in enumerate(counts) for other, n in enumerate(line)
+         if n and c != other),
+        reverse=True,
+    )[:20]
+    rows = [[escape(classes[c]), escape(classes[other]), str(n)] for n, c, other in pairs]
+    return _table("Most confused", ["is", "taken for", "times"], rows) if rows else ""
+
+
+def _errors(rows: list[dict[str, Any]]) -> str:
+    shown = [
+        f"{row['item']}: {row['predicted']} ({percent(row['probability'])}), is {row['label']}"
+        for row in rows[:20]
+    ]
+    return _list("Most confident mistakes", shown)
+
+
+def _list(title: str, lines: list[str]) -> str:
+    if not lines:
+        return ""
+    shown = "".join(f"<li>{escape(line)}</li>" for line in lines[:200])
+    more = f'<p class="quiet">... and {len(lines) - 200} more</p>' if len(lines) > 200 else ""
+    return f"<h2>{escape(title)}</h2><ul>{shown}</ul>{more}"
+
+
+def _history(rows: list[dict[str, float]]) -> str:
+    cells = [
+        [
+            f"{row['epoch'] + 1:g}", f"{row['loss']:.4f}",
+            percent(row["selection_accuracy"]) if "selection_accuracy" in row else "",
+            clock(row["seconds"]),
+        ]
+        for row in rows
+    ]
+    note = "Chosen: the epoch with the least loss on an inner part of the training items."
+    head = ["epoch", "loss", "inner accuracy", "time"]
+    return _table("Training", head, cells, note) if cells else ""
+
+
+def _made(facts: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    sources = "; ".join(
+        f"{one['name']} learned from {one['source_domain'] or 'unknown data'}"
+        + (f" (licence {one['licence']})" if one["licence"] else "")
+        for one in facts["backbones"]
+    )
+    return (
+        f'<h2>Made with</h2><p class="quiet">{escape(sources)}. Seed {facts["seed"]}, data '
+        f"{escape(facts['data']['fingerprint'])}. headstart {facts['headstart']}, "
+        f"{escape(versions)}.</p>"
+    )

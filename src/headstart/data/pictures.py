@@ -1,0 +1,59 @@
+"""Where the images are that a table names."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from headstart.data import folders
+
+_LOOK = 200
+
+
+class Pictures:
+    """The image files under a folder, found by name, with or without ending.
+
+    A table may name ``train/cat.jpg``, ``cat.jpg`` or just ``cat``. Where several folders have one
+    of that name, the folder counts in which most of the table's names are.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root)
+        self._folders: dict[str, dict[str, str]] = {}
+        top = folders.entry_of(self._root)
+        for one in folders.walk(top, {top.key}) if top.is_folder else ():
+            if isinstance(one, folders.Entry) and one.suffix in folders.SUFFIXES["image"]:
+                names = self._folders.setdefault(os.path.dirname(one.path), {})
+                names[one.name] = one.path
+                names.setdefault(os.path.splitext(one.name)[0], one.path)
+
+    def prefer(self, cells: Sequence[str]) -> None:
+        """Look first in the folders in which most of ``cells`` are; leave out those with none."""
+        few = [os.path.basename(_plain(cell)) for cell in cells[:_LOOK]]
+        hits = Counter({at: sum(c in names for c in few) for at, names in self._folders.items()})
+        self._folders = {at: self._folders[at] for at, count in hits.most_common() if count}
+
+    def find(self, cell: str) -> str | None:
+        """Return the path of the image that ``cell`` names, or None."""
+        name = _plain(cell)
+        if not name:
+            return None
+        base = os.path.basename(name)
+        if base != name:
+            path = os.path.normpath(os.path.join(self._root, name))
+            beside = self._folders.get(os.path.dirname(path), {}).get(base)
+            return beside or (path if os.path.isfile(path) else self._anywhere(base))
+        return self._anywhere(base)
+
+    def __contains__(self, cell: object) -> bool:
+        return isinstance(cell, str) and self.find(cell) is not None
+
+    def _anywhere(self, base: str) -> str | None:
+        found = (names[base] for names in self._folders.values() if base in names)
+        return next(found, None)
+
+
+def _plain(cell: str) -> str:
+    return cell.strip().replace("\\", "/")

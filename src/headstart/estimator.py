@@ -1,0 +1,185 @@
+"""The scikit-learn estimator: the same fit, in pipelines, `cross_val_score`, `GridSearchCV`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from headstart.backbones.registry import resolve_all
+from headstart.data.arrays import from_items
+from headstart.data.dataset import Dataset
+from headstart.data.scan import scan
+from headstart.device import pick
+from headstart.errors import DataError
+from headstart.features.extract import vectors
+from headstart.features.heads import softmax
+from headstart.strategies.plan import Options
+from headstart.strategies.registry import strategy as find_strategy
+from headstart.training.transfer import Fitted, transfer
+
+
+class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Classify pictures with a pre-trained backbone, as a scikit-learn estimator.
+
+    ``X`` is one of
+
+    - N paths of picture files;
+    - an array (N, H, W) or (N, H, W, C) of pictures;
+    - a table (N, D) of numbers, each row one flattened grey picture: of ``image_shape``, or of the
+      smallest square that holds D numbers.
+
+    Numbers that are not uint8 are scaled by the least and the largest value seen in `fit`. Items
+    that cannot be read stop `fit` and `predict` with an error that names them: an estimator must
+    answer for every row.
+
+    Args:
+        backbone: a name, or ``x+y`` to join features.
+        strategy: "frozen", "warm", "partial:-3", ..., see `headstart.strategies`.
+        head: the convex head of "frozen".
+        epochs: of strategies that train by steps; None chooses by the number of items.
+        image_shape: (H, W) of the rows of a table.
+        device: "auto", "cpu", "cuda" or "mps".
+        seed: of everything random.
+
+    Attributes:
+        classes_: the class labels.
+        n_features_in_: D, where X was a table.
+        fitted_: the `headstart.training.transfer.Fitted` model.
+
+    >>> X = np.zeros((8, 8, 8), np.uint8); X[4:, :, 4] = 255
+    >>> X += np.arange(8, dtype=np.uint8)[:, None, None]
+    >>> model = TransferClassifier().fit(X, ["blank"] * 4 + ["line"] * 4)
+    >>> model.predict(X[:1]).tolist()
+    ['blank']
+    """
+
+    def __init__(
+        self,
+        backbone: str = "glyphs",
+        strategy: str = "frozen",
+        *,
+        head: str = "logistic",
+        epochs: int | None = None,
+        image_shape: tuple[int, int] | None = None,
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.backbone = backbone
+        self.strategy = strategy
+        self.head = head
+        self.epochs = epochs
+        self.image_shape = image_shape
+        self.device = device
+        self.seed = seed
+
+    def __sklearn_tags__(self) -> Any:
+        """Say what X may be: tables, arrays of pictures, and paths."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        tags.classifier_tags.poor_score = True  # rows of a few numbers are no pictures
+        return tags
+
+    def fit(self, X: Any, y: Any) -> TransferClassifier:  # noqa: N803 - scikit-learn's names
+        """Fit on items ``X`` with labels ``y``, shape (N,)."""
+        items, labels = self._checked(X, y)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y has one class, {self.classes_.tolist()}; a classifier needs at least two."
+            )
+        if isinstance(items, np.ndarray) and items.dtype != np.uint8:
+            finite = items.astype(np.float64)
+            self.value_range_ = (float(finite.min()), float(finite.max()))
+        dataset = from_items(self._pixels(items), codes.tolist())
+        device = pick(self.device)
+        entries = resolve_all(self.backbone, seed=self.seed)
+        features = None
+        if find_strategy(self.strategy).solves:
+            # Kept: a grid search and cross-validation come by with the same pictures many times.
+            faults, features = vectors(dataset, entries, device=device, seed=self.seed, keep=True)
+        else:
+            faults = {item.index: item.fault for item in scan(dataset) if item.fault}
+        _refuse(faults, dataset)
+        self.fitted_: Fitted = transfer(
+            dataset, np.arange(len(dataset)), entries, self.strategy,
+            options=Options(epochs=self.epochs, head=self.head),
+            seed=self.seed, device=device, features=features,
+        )
+        return self
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
+        """Return probabilities, shape (N, C), in the order of ``classes_``."""
+        check_is_fitted(self)
+        items, _ = self._checked(X)
+        dataset = from_items(self._pixels(items), [0] * len(items))
+        chances = softmax(self._logits(dataset)).astype(np.float64)
+        return np.asarray(chances / chances.sum(axis=1, keepdims=True))
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
+        """Return the most likely class of each item, shape (N,)."""
+        chances = self.predict_proba(X)
+        return np.asarray(self.classes_[chances.argmax(axis=1)])
+
+    def _logits(self, dataset: Dataset) -> npt.NDArray[np.float32]:
+        everything = np.arange(len(dataset))
+        device = pick(self.device)
+        if self.fitted_.backbone is not None:
+            return self.fitted_.logits(dataset, everything, device=device)
+        faults, features = vectors(dataset, self.fitted_.entries, device=device, seed=self.seed)
+        _refuse(faults, dataset)
+        return self.fitted_.head.logits(features.rows(everything))
+
+    def _checked(self, X: Any, y: Any = None) -> tuple[Any, Any]:  # noqa: N803
+        """Return X as a list of paths or an array of pictures, and y as an array."""
+        if _are_paths(X):
+            labels = None if y is None else np.asarray(y)
+            return [str(path) for path in X], labels
+        options: dict[str, Any] = {"reset": y is not None, "allow_nd": True}
+        if np.ndim(X) <= 2 and np.asarray(X).dtype != np.uint8:
+            options["dtype"] = np.float64
+        if y is None:
+            return validate_data(self, X, **options), None
+        X, y = validate_data(self, X, y, **options)  # noqa: N806
+        check_classification_targets(y)
+        return X, y
+
+    def _pixels(self, items: Any) -> Any:
+        """Return pictures as uint8, (N, H, W) or (N, H, W, C); paths as they are."""
+        if isinstance(items, list):
+            return items
+        if items.dtype != np.uint8:
+            low, high = self.value_range_
+            scaled = (items.astype(np.float64) - low) / ((high - low) or 1.0)
+            items = (255 * np.clip(scaled, 0, 1)).round().astype(np.uint8)
+        if items.ndim > 2:
+            return items
+        height, width = self.image_shape or (int(np.ceil(np.sqrt(items.shape[1]))),) * 2
+        if height * width < items.shape[1]:
+            raise ValueError(
+                f"image_shape {self.image_shape} holds {height * width} numbers, but the rows of X "
+                f"have {items.shape[1]}."
+            )
+        padded = np.zeros((len(items), height * width), np.uint8)
+        padded[:, : items.shape[1]] = items
+        return padded.reshape(-1, height, width)
+
+
+def _are_paths(X: Any) -> bool:  # noqa: N803
+    from os import PathLike
+
+    if isinstance(X, np.ndarray):
+        return X.ndim == 1 and X.dtype.kind in "UO" and all(isinstance(x, str | PathLike) for x in X)
+    return isinstance(X, list | tuple) and len(X) > 0 and isinstance(X[0], str | PathLike)
+
+
+def _refuse(faults: dict[int, str], dataset: Dataset) -> None:
+    """Raise for items that cannot be read: an estimator must answer for every row."""
+    if faults:
+        index, reason = next(iter(faults.items()))
+        raise DataError(f"{len(faults)} items cannot be read: {dataset.names[index]}: {reason}")

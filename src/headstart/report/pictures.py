@@ -1,0 +1,218 @@
+"""Pictures: learning curves, first filters, worst errors, embeddings. PNG, drawn by matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib.font_manager
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+
+from headstart.data.dataset import Dataset
+from headstart.data.images import decode
+from headstart.errors import ItemError
+from headstart.evaluation.compare import Comparison
+from headstart.store import written_aside
+
+INK, QUIET = "#1f2933", "#9aa5b1"
+COLOURS = ("#0b6e4f", "#c8553d", "#3d5a98", "#b8860b", "#7b4b94", "#2a9d8f", "#8d5524", "#5c677d")
+WIDE_FONTS = ("Noto Sans CJK", "Noto Sans SC", "Source Han Sans", "WenQuanYi", "PingFang",
+              "Hiragino Sans", "Microsoft YaHei", "SimHei", "Arial Unicode", "Droid Sans Fallback")
+
+
+@cache
+def _fonts() -> tuple[tuple[str, frozenset[int]], ...]:
+    """Return (family, characters) of the usual font and of one for Chinese, if there is one."""
+    known = matplotlib.font_manager.fontManager.ttflist
+    wide = [f for f in known if any(f.name.startswith(name) for name in WIDE_FONTS)]
+    usual = [f for f in known if f.name == "DejaVu Sans"][:1]
+    return tuple((f.name, frozenset(FT2Font(f.fname).get_charmap())) for f in [*usual, *wide[:1]])
+
+
+def readable(text: str, otherwise: str) -> str:
+    """Return ``text`` if the fonts here can draw all of it, else ``otherwise``, never empty boxes."""
+    drawn = frozenset[int]().union(*(chars for _, chars in _fonts()))
+    return text if all(ord(c) in drawn for c in text) else otherwise
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
+    return figure
+
+
+def _text(**more: Any) -> dict[str, Any]:
+    return {"family": [name for name, _ in _fonts()], "color": INK, **more}
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with written_aside(path) as aside:
+        figure.savefig(aside, format="png")
+
+
+def curves(result: Comparison, path: Path) -> None:
+    """Draw accuracy against shots, a line a strategy with the band of its 95 % interval."""
+    figure = _figure(6.4, 4.2)
+    _curves(figure.subplots(), result)
+    _save(figure, path)
+
+
+def _curves(axes: Any, result: Comparison) -> None:
+    several = len({row.backbone for row in result.summary}) > 1
+    shots = list(dict.fromkeys(row.shots for row in result.summary))
+    lines = dict.fromkeys((row.backbone, row.strategy) for row in result.summary)
+    for number, (backbone, strategy) in enumerate(lines):
+        rows = [r for r in result.summary if (r.backbone, r.strategy) == (backbone, strategy)]
+        x = [shots.index(r.shots) for r in rows]
+        colour = COLOURS[number % len(COLOURS)]
+        low, high = ([100 * np.clip(getattr(r, end), 0, 1) for r in rows] for end in ("low", "high"))
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(x, [100 * r.mean for r in rows], "o-", color=colour, lw=2, ms=5)
+        name = f"{backbone} {strategy}" if several else strategy
+        axes.annotate(
+            name, (x[-1], 100 * rows[-1].mean), xytext=(8, 0), textcoords="offset points",
+            va="center", **_text(color=colour, weight="bold"),
+        )
+    axes.set_xticks(range(len(shots)), [str(n) for n in shots])
+    axes.set_xlim(-0.2, len(shots) - 0.3 + 0.45 * max(1, len(shots) - 1) / 2)
+    axes.set_xlabel("labels a class", **_text())
+    axes.set_ylabel("accuracy, %", **_text())
+    _plain(axes)
+
+
+def _plain(axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(QUIET)
+    axes.tick_params(colors=INK)
+    axes.grid(axis="y", color="#e4e7eb", lw=0.8)
+    axes.set_axisbelow(True)
+
+
+def demo_picture(result: Comparison, data: Dataset, path: Path) -> None:
+    """Draw the curves beside examples: what the backbone learned from, and the new pictures."""
+    figure = _figure(9.6, 4.4)
+    left, right = figure.subfigures(1, 2, width_ratios=[1.45, 1])
+    _curves(left.subplots(), result)
+    source, target = right.subfigures(2, 1)
+    _sheet(source, _printed(), "learned from: printed glyphs")
+    chosen = [int(np.flatnonzero(data.labels == c)[row]) for row in range(2) for c in range(10)]
+    pictures = [np.asarray(decode(data.content(i), 1)) for i in chosen]
+    _sheet(target, pictures, "carried over to: handwritten digits")
+    _save(figure, path)
+
+
+def _sheet(part: Any, pictures: Sequence[npt.NDArray[np.uint8]], title: str) -> None:
+    part.suptitle(title, fontsize=10, **_text())
+    for axes, picture in zip(part.subplots(2, 10).flat, pictures, strict=True):
+        axes.imshow(np.squeeze(picture), cmap="gray", vmin=0, vmax=255)
+        axes.axis("off")
+
+
+def _printed() -> list[npt.NDArray[np.uint8]]:
+    """Return the ten digits in two of the fonts that the backbone learned from."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    out = []
+    for family in ("DejaVu Serif", "DejaVu Sans Mono"):
+        font = ImageFont.truetype(matplotlib.font_manager.findfont(family), 26)
+        for digit in range(10):
+            picture = Image.new("L", (32, 32))
+            ImageDraw.Draw(picture).text((16, 16), str(digit), 255, font, anchor="mm")
+            out.append(np.asarray(picture))
+    return out
+
+
+def filters(
+    before: npt.NDArray[np.float32], after: npt.NDArray[np.float32], path: Path
+) -> float:
+    """Draw the first convolution before and after training, and return the relative change.
+
+    Both are of shape (filters, channels, height, width). Both halves share one scale; filters of
+    three channels are drawn in colour, others by the mean of their channels. The change is
+    |after - before| / |before|.
+    """
+    change = float(np.linalg.norm(after - before) / max(float(np.linalg.norm(before)), 1e-12))
+    shown = min(64, len(before))
+    columns = 8 if shown <= 32 else 12
+    rows = -(-shown // columns)
+    figure = _figure(9.6, 0.42 * rows + 1.0)
+    top = float(max(np.abs(before).max(), np.abs(after).max()))
+    for part, kernel, title in zip(
+        figure.subfigures(1, 2, wspace=0.04),
+        (before, after),
+        ("before", f"after (changed by {100 * change:.2f} %)"),
+        strict=True,
+    ):
+        part.suptitle(title, fontsize=11, **_text())
+        grid = part.subplots(rows, columns, squeeze=False).flat
+        for number, axes in enumerate(grid):
+            axes.axis("off")
+            if number < shown:
+                _kernel(axes, kernel[number], top)
+    _save(figure, path)
+    return change
+
+
+def _kernel(axes: Any, kernel: npt.NDArray[np.float32], top: float) -> None:
+    if kernel.shape[0] == 3:
+        axes.imshow(0.5 + kernel.transpose(1, 2, 0) / (2 * top))
+    else:
+        axes.imshow(kernel.mean(axis=0), cmap="gray", vmin=-top, vmax=top)
+
+
+def errors(rows: Sequence[dict[str, Any]], root: Path, path: Path) -> int:
+    """Draw the most confident mistakes, and return how many pictures could be found."""
+    shown = list(rows[:24])
+    columns = min(6, max(1, len(shown)))
+    lines = -(-max(1, len(shown)) // columns)
+    figure = _figure(1.9 * columns, 2.3 * lines)
+    found = 0
+    grid = figure.subplots(lines, columns, squeeze=False).flat
+    for number, axes in enumerate(grid):
+        axes.axis("off")
+        if number < len(shown):
+            found += _error(axes, shown[number], root)
+    _save(figure, path)
+    return found
+
+
+def _error(axes: Any, row: dict[str, Any], root: Path) -> bool:
+    said = readable(row["predicted"], "another class")
+    true = readable(row["label"], "its class")
+    axes.set_title(
+        f"{said} {100 * row['probability']:.0f} %\nis: {true}", fontsize=8, **_text()
+    )
+    try:
+        picture: Any = decode((root / row["item"]).read_bytes(), shorter=160)
+    except (OSError, ItemError):
+        axes.text(0.5, 0.5, "not found", ha="center", va="center", fontsize=8, color=QUIET)
+        return False
+    axes.imshow(np.asarray(picture))
+    return True
+
+
+def embedding(
+    points: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64],
+    classes: Sequence[str],
+    path: Path,
+) -> None:
+    """Draw ``points``, shape (N, 2), coloured by class."""
+    figure = _figure(7.2, 5.2)
+    axes = figure.subplots()
+    for c in np.unique(labels):
+        mine = points[labels == c]
+        name = readable(classes[c], f"class {c}")
+        axes.scatter(*mine.T, s=14, alpha=0.75, color=COLOURS[c % len(COLOURS)], label=name)
+    if len(np.unique(labels)) <= 12:
+        axes.legend(frameon=False, prop={"family": [name for name, _ in _fonts()]})
+    axes.set_xlabel("first principal component", **_text())
+    axes.set_ylabel("second", **_text())
+    _plain(axes)
+    _save(figure, path)
+
+

@@ -1,0 +1,96 @@
+"""`headstart show`: pictures of what a saved model learned and where it errs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.bundle import Bundle, load
+from headstart.data.reading import read
+from headstart.errors import BundleError, DataError, unknown
+from headstart.report import pictures
+
+
+def show(
+    bundle: str | Path, what: str, *, out: Path | None = None, data: Path | None = None
+) -> dict[str, Any]:
+    """Draw ``what`` of the saved model, and return ``{out, lines, ...}``.
+
+    Args:
+        bundle: the folder of the bundle.
+        what: "filters", "errors" or "embedding".
+        out: PNG to write; by default ``what.png`` in the bundle.
+        data: where the data are, if they have moved since the model was fitted.
+
+    Raises:
+        UsageError: there is no such picture.
+        BundleError: the bundle does not hold what the picture needs.
+    """
+    if what not in PICTURES:
+        raise unknown("picture", what, PICTURES)
+    loaded = load(bundle)
+    target = out or loaded.path / f"{what}.png"
+    root = data or Path(loaded.facts["data"]["root"])
+    return {"out": str(target)} | PICTURES[what](loaded, root, target)
+
+
+def _filters(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
+    if bundle.kind != "image":
+        raise BundleError("filters are of image models; this one is for texts.")
+    before = bundle.tensors.get("before.first_convolution")
+    after = _first_kernel(bundle)
+    if before is None:
+        before = after
+    change = pictures.filters(before, after, out)
+    line = f"first convolution, {len(after)} filters: changed by {100 * change:.2f} %"
+    return {"relative_change": change, "lines": [line]}
+
+
+def _first_kernel(bundle: Bundle) -> Any:
+    from headstart.backbones import vision
+    from headstart.backbones.surgery import first_convolution
+
+    net = vision.build(bundle.entries[0], seed=bundle.facts["seed"]).net
+    return first_convolution(net)[1].weight.detach().numpy()
+
+
+def _errors(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
+    rows = bundle.facts.get("errors", [])
+    if not rows:
+        return {"errors": [], "lines": ["no mistakes on the held-out items; nothing was drawn to"]}
+    found = pictures.errors(rows, root, out)
+    lines = [
+        f"{row['item']}: {row['predicted']} ({100 * row['probability']:.0f} %), is {row['label']}"
+        for row in rows[:24]
+    ]
+    if found < min(24, len(rows)):
+        lines.append(f"only {found} of the pictures are still in {root}; give --data if they moved")
+    return {"errors": rows, "lines": lines}
+
+
+def _embedding(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
+    dataset = read(root)
+    held_out = [i for i in range(len(dataset)) if dataset.splits[i] in ("val", "test")]
+    dataset = dataset.take(held_out) if held_out else dataset
+    found, features = bundle.extract(dataset)
+    if len(found.usable) < 3:
+        raise DataError(f"{root} has {len(found.usable)} usable items; at least three are needed.")
+    x = features.rows(found.usable[:5000]).astype(np.float64)
+    x -= x.mean(axis=0)
+    _, spread, axes = np.linalg.svd(x, full_matrices=False)
+    pictures.embedding(
+        x @ axes[:2].T, dataset.labels[found.usable[:5000]], dataset.classes, out
+    )
+    share = float((spread[:2] ** 2).sum() / (spread**2).sum())
+    line = f"two principal components hold {100 * share:.0f} % of the variance of {len(x)} items"
+    return {"variance": share, "lines": [line]}
+
+
+PICTURES: dict[str, Callable[[Bundle, Path, Path], dict[str, Any]]] = {
+    "filters": _filters,
+    "errors": _errors,
+    "embedding": _embedding,
+}
