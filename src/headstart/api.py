@@ -1,4 +1,4 @@
-"""The verbs: what the command line, scripts and the estimator call. Each is made of public parts."""
+"""The verbs, as the command line and scripts call them; each is made of public parts."""
 
 from __future__ import annotations
 
@@ -168,8 +168,14 @@ def fit(
     found, features = _look(dataset, entries, chosen.solves, device, seed)
     parts = _parts(dataset, found, val, shots, seed, notes)
     fitted = transfer(
-        dataset, parts.train, entries, strategy,
-        options=options, seed=seed, device=device, features=features,
+        dataset,
+        parts.train,
+        entries,
+        strategy,
+        options=options,
+        seed=seed,
+        device=device,
+        features=features,
     )
     logits = fitted.logits(dataset, parts.held_out, features=features, device=device)
     result = _result(fitted, dataset, found, parts, softmax(logits), features, notes)
@@ -341,7 +347,9 @@ def evaluate(
             f"bundle's: {', '.join(loaded.classes[:10])}."
         )
     strangers = tuple(
-        Rejected(dataset.names[int(i)], f"class '{dataset.classes[dataset.labels[i]]}' is not known")
+        Rejected(
+            dataset.names[int(i)], f"class '{dataset.classes[dataset.labels[i]]}' is not known"
+        )
         for i in np.flatnonzero(mapped < 0)
     )
     keep = np.flatnonzero(mapped >= 0)
@@ -434,6 +442,14 @@ def compare(
         raise HeadstartError("no backbone was looked at")
     parts = split(dataset, found.usable, val=val, seed=seed)
     return compare_runs(
-        dataset, parts, candidates, strategies,
-        shots=shots, draws=draws, options=options, seed=seed, device=device, budget=budget,
+        dataset,
+        parts,
+        candidates,
+        strategies,
+        shots=shots,
+        draws=draws,
+        options=options,
+        seed=seed,
+        device=device,
+        budget=budget,
     )

@@ -73,7 +73,7 @@ class Bundle:
         yield from self.predict_items(read_items(sources, self.kind), device=device)
 
     def predict_items(self, items: Items, *, device: str = "cpu") -> Iterator[dict[str, Any]]:
-        """Yield the answers for ``items``, see `predict`; memory does not grow with their number."""
+        """Yield the answers for ``items``, see `predict`; memory does not grow with them."""
         n = len(items.names)
         for start in range(0, n, CHUNK):
             chunk = range(start, min(start + CHUNK, n))
@@ -84,8 +84,10 @@ class Bundle:
             answers = iter(rows)
             for i in range(len(chunk)):
                 name = dataset.names[i]
-                yield {"item": name, "error": faults[i]} if i in faults else self._answer(
-                    name, next(answers)
+                yield (
+                    {"item": name, "error": faults[i]}
+                    if i in faults
+                    else self._answer(name, next(answers))
                 )
 
     def probabilities(
@@ -177,7 +179,7 @@ def load(path: str | Path) -> Bundle:
     version = facts.get("format") if isinstance(facts, dict) else None
     if not isinstance(version, int) or version > FORMAT:
         raise BundleError(
-            f"{folder} has bundle format {version!r}; this version of headstart reads up to {FORMAT}."
+            f"{folder} has bundle format {version!r}; this headstart reads up to {FORMAT}."
         )
     try:
         return _assemble(folder, facts)
@@ -193,17 +195,18 @@ def _assemble(folder: Path, facts: dict[str, Any]) -> Bundle:
     if found != facts["weights"]:
         raise ValueError("model.safetensors is not the file that bundle.json describes")
     entries = tuple(
-        replace(
-            from_facts(one, one["name"], weights, one["digest"]), prefix=f"backbone.{i}."
-        )
+        replace(from_facts(one, one["name"], weights, one["digest"]), prefix=f"backbone.{i}.")
         for i, one in enumerate(facts["backbones"])
     )
     with safe_open(weights, "np") as file:
         names = set(file.keys())
         square = file.get_tensor("head.square") if "head.square" in names else None
         head = Head(
-            file.get_tensor("head.weight"), file.get_tensor("head.bias"), square,
-            float(facts["temperature"]), facts.get("head", ""),
+            file.get_tensor("head.weight"),
+            file.get_tensor("head.bias"),
+            square,
+            float(facts["temperature"]),
+            facts.get("head", ""),
         )
     return Bundle(folder, facts, entries, head)
 

@@ -46,14 +46,10 @@ Channels = Annotated[
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Passes; default by size.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Images = Annotated[
-    Path | None, typer.Option(help="Folder of the pictures that a table names.")
-]
+Images = Annotated[Path | None, typer.Option(help="Folder of the pictures that a table names.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Label column of a table.")]
 ImageColumn = Annotated[str | None, typer.Option(help="Picture column of a table.")]
-Head = Annotated[
-    str, typer.Option(help="Of frozen: logistic, svm, ridge, bayes or centroid.")
-]
+Head = Annotated[str, typer.Option(help="Of frozen: logistic, svm, ridge, bayes or centroid.")]
 Augment = Annotated[str | None, typer.Option(help="off, light or strong.")]
 
 
@@ -198,13 +194,29 @@ def fit(
     from headstart.report import tables
 
     options = _options(
-        epochs=epochs, head=head, augment=augment, optimiser=optimiser, batch=batch,
-        body_rate=body_rate, head_rate=head_rate, decay=decay, smoothing=smoothing,
-        class_weights=class_weights, early_stopping=early_stopping,
+        epochs=epochs,
+        head=head,
+        augment=augment,
+        optimiser=optimiser,
+        batch=batch,
+        body_rate=body_rate,
+        head_rate=head_rate,
+        decay=decay,
+        smoothing=smoothing,
+        class_weights=class_weights,
+        early_stopping=early_stopping,
     )
     result = api.fit(
-        data, backbone=backbone, strategy=strategy, val=val, shots=shots, seed=seed, out=out,
-        device=device, channels=channels, options=options,
+        data,
+        backbone=backbone,
+        strategy=strategy,
+        val=val,
+        shots=shots,
+        seed=seed,
+        out=out,
+        device=device,
+        channels=channels,
+        options=options,
         **_reading(images=images, image_column=image_column, label_column=label_column),
     )
     if as_json:
@@ -248,7 +260,9 @@ def evaluate(
     from headstart.report import tables
 
     figures, skipped = api.evaluate(
-        bundle, data, device=device,
+        bundle,
+        data,
+        device=device,
         **_reading(images=images, image_column=image_column, label_column=label_column),
     )
     if as_json:
@@ -281,9 +295,16 @@ def compare(
     from headstart.report import tables
 
     result = api.compare(
-        data, strategies=_listed(strategies), backbones=_listed(backbones),
-        shots=_shots(shots), draws=draws, val=val, seed=seed, device=device,
-        budget=_seconds(budget), options=_options(epochs=epochs),
+        data,
+        strategies=_listed(strategies),
+        backbones=_listed(backbones),
+        shots=_shots(shots),
+        draws=draws,
+        val=val,
+        seed=seed,
+        device=device,
+        budget=_seconds(budget),
+        options=_options(epochs=epochs),
         **_reading(images=images, image_column=image_column, label_column=label_column),
     )
     if out:
@@ -331,7 +352,13 @@ def features(
     from headstart import api
 
     result = api.features(
-        data, backbone=backbone, out=out, block=block, seed=seed, device=device, channels=channels,
+        data,
+        backbone=backbone,
+        out=out,
+        block=block,
+        seed=seed,
+        device=device,
+        channels=channels,
         **_reading(images=images, image_column=image_column, label_column=label_column),
     )
     if as_json:

@@ -107,9 +107,14 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             faults = {item.index: item.fault for item in scan(dataset) if item.fault}
         _refuse(faults, dataset)
         self.fitted_: Fitted = transfer(
-            dataset, np.arange(len(dataset)), entries, self.strategy,
+            dataset,
+            np.arange(len(dataset)),
+            entries,
+            self.strategy,
             options=Options(epochs=self.epochs, head=self.head),
-            seed=self.seed, device=device, features=features,
+            seed=self.seed,
+            device=device,
+            features=features,
         )
         return self
 
@@ -174,7 +179,9 @@ def _are_paths(X: Any) -> bool:  # noqa: N803
     from os import PathLike
 
     if isinstance(X, np.ndarray):
-        return X.ndim == 1 and X.dtype.kind in "UO" and all(isinstance(x, str | PathLike) for x in X)
+        return (
+            X.ndim == 1 and X.dtype.kind in "UO" and all(isinstance(x, str | PathLike) for x in X)
+        )
     return isinstance(X, list | tuple) and len(X) > 0 and isinstance(X[0], str | PathLike)
 
 

@@ -31,7 +31,7 @@ _MOST_SHARDS = 64
 
 
 def home() -> Path:
-    """Return the folder for features and exported graphs: ``HEADSTART_HOME`` or the user's cache."""
+    """Return the folder for features and graphs: ``HEADSTART_HOME`` or the user's cache."""
     named = os.environ.get("HEADSTART_HOME")
     return Path(named).expanduser() if named else Path.home() / ".cache" / "headstart"
 

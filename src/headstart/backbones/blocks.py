@@ -105,6 +105,7 @@ class Block:
         return any(name == word or name.startswith(f"{word}.") for word in self.words)
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Run the steps one after the other."""
         for step in self.steps:
             x = step(x)
         return x
@@ -249,7 +250,9 @@ class Backbone(nn.Module):
         for name, tensor in sorted(self.net.state_dict().items()):
             if self.owner(name) not in self.trainable:
                 state.update(name.encode())
-                state.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+                state.update(
+                    tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+                )
         return state.hexdigest()
 
 
@@ -269,5 +272,5 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor([255 * s for s in std]).view(shape), False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Normalise; the permuted view has channels-last strides, the fast layout for convolutions."""
+        """Normalise; the permuted view has channels-last strides, fast for convolutions."""
         return (pixels.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -110,7 +111,7 @@ def _network(facts: dict[str, Any], tensors: Mapping[str, Tensor] | None) -> nn.
         if tensors is None:
             from transformers import AutoModel
 
-            net: Any = AutoModel.from_config(config, **options)
+            net: Any = cast("Any", AutoModel).from_config(config, **options)
         else:
             net = _loaded(model, config, tensors, options)
     if "pooler" in dict(net.named_children()):
@@ -150,15 +151,15 @@ def _attention(width: int, tensors: Mapping[str, Tensor] | None) -> AttentionPoo
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep transformers' loading bar and notes on unused tensors off the screen."""
-    from transformers.utils import logging
+    from transformers.utils import logging as notes
 
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
+    level = notes.get_verbosity()
+    notes.set_verbosity(logging.ERROR)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:
-        logging.set_verbosity(level)
+        notes.set_verbosity(level)
 
 
 def _blocks(net: nn.Module, architecture: str, pooling: str, normalise: bool) -> list[Block]:

@@ -209,7 +209,7 @@ def _json(path: Path, *, needed: bool = False) -> Any:
 
 
 def _max_length(folder: Path, config: dict[str, Any]) -> int:
-    """Return how many tokens of a text are read: what was trained with, but never past the table."""
+    """Return how many tokens are read: what was trained with, but never past the table."""
     family = FAMILIES.get(config["model_type"], WHOLE)
     limits = [
         _json(folder / "sentence_bert_config.json").get("max_seq_length"),
@@ -251,7 +251,7 @@ def _one_pooling(path: Path) -> str:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """Return the files that hold the weights, safetensors before pickles; none if there are none."""
+    """Return the files of the weights, safetensors before pickles; none if there are none."""
     for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
         single, index = folder / f"{stem}.{suffix}", folder / f"{stem}.{suffix}.index.json"
         if single.is_file():

@@ -15,6 +15,7 @@ from typing import Any
 import timm
 import torchvision.models
 from safetensors.torch import save_file
+from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
 from torch import nn
 from torchvision.transforms import InterpolationMode
 
@@ -117,7 +118,7 @@ def _not_here(name: str, entry: Entry, tried: list[str], error: Exception) -> st
 
 def _timm_facts(architecture: str) -> dict[str, Any]:
     model = timm.create_model(architecture, pretrained=False)
-    config: dict[str, Any] = timm.data.resolve_model_data_config(model)
+    config: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
     height = config["input_size"][1]
     return {
         "input_size": list(config["input_size"]),

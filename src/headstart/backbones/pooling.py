@@ -50,8 +50,8 @@ class AttentionPooling(nn.Module):
 
     It starts as the mean, since its score starts at zero, and learns which tokens count more.
 
-    >>> pool = AttentionPooling(2)
-    >>> pool(torch.tensor([[[1.0, 3.0], [3.0, 5.0], [9.0, 9.0]]]), torch.tensor([[1, 1, 0]])).tolist()
+    >>> hidden = torch.tensor([[[1.0, 3.0], [3.0, 5.0], [9.0, 9.0]]])
+    >>> AttentionPooling(2)(hidden, torch.tensor([[1, 1, 0]])).tolist()
     [[2.0, 4.0]]
     """
 

@@ -87,7 +87,9 @@ def _load(net: nn.Module, entry: Entry, tensors: dict[str, torch.Tensor]) -> Non
     """Load ``tensors`` into ``net``; only the head may be missing."""
     head = surgery.find_head(net)
     own = {k: v.shape for k, v in net.state_dict().items()}
-    body = {k for k in own if not k.startswith(f"{head}.") and not k.endswith("num_batches_tracked")}
+    body = {
+        k for k in own if not k.startswith(f"{head}.") and not k.endswith("num_batches_tracked")
+    }
     wrong = sorted(k for k in body if k not in tensors or tensors[k].shape != own[k])
     if wrong:
         shown = ", ".join(

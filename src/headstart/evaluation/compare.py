@@ -15,7 +15,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.split import Split, draw
 from headstart.evaluation.metrics import mean_interval
 from headstart.features.extract import Features
-from headstart.progress import track
+from headstart.progress import log, track
 from headstart.strategies.plan import Options
 from headstart.training.transfer import transfer
 
@@ -121,7 +121,16 @@ def compare(
             train = draw(dataset.labels, parts.train, n, seed=seed, draw=number)
             runs.append(
                 _run(
-                    dataset, train, parts.held_out, candidate, name, n, number, options, seed, device
+                    dataset,
+                    train,
+                    parts.held_out,
+                    candidate,
+                    name,
+                    n,
+                    number,
+                    options,
+                    seed,
+                    device,
                 )
             )
     return Comparison(tuple(runs), tuple(summarise(runs)), len(jobs) - len(runs))
@@ -142,8 +151,15 @@ def _run(
     backbone, entries, features = candidate
     start = time.perf_counter()
     fitted = transfer(
-        dataset, train, entries, name,
-        options=options, seed=seed + number, device=device, features=features,
+        dataset,
+        train,
+        entries,
+        name,
+        options=options,
+        seed=seed + number,
+        device=device,
+        features=features,
+        say=log.debug,
     )
     logits = fitted.logits(dataset, held_out, features=features, device=device)
     accuracy = float((logits.argmax(axis=1) == dataset.labels[held_out]).mean())
@@ -167,7 +183,7 @@ def summarise(runs: Sequence[Run]) -> Iterator[Summary]:
 
 
 def verdict(mine: dict[int, Run], best: dict[int, Run]) -> str:
-    """Return whether ``mine`` is lower than ``best``, from the paired differences of their draws."""
+    """Return whether ``mine`` is lower than ``best``, by the differences of paired draws."""
     both = sorted(mine.keys() & best.keys())
     if len(both) < 2:
         return "only one draw"

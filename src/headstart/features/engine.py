@@ -108,7 +108,9 @@ def _vectors(backbone: Backbone, block: int) -> Any:
 
     count = backbone.n_blocks
     if not -1 <= block < count:
-        raise UsageError(f"block {block} is out of range: this backbone has 0 to {count - 1}, or -1.")
+        raise UsageError(
+            f"block {block} is out of range: this backbone has 0 to {count - 1}, or -1."
+        )
 
     class Vectors(torch.nn.Module):
         def __init__(self) -> None:
@@ -171,7 +173,7 @@ def _write(module: Any, path: Path, shape: tuple[int, ...], *, dynamo: bool) -> 
 
 
 def _difference(module: Any, run: Engine, shape: tuple[int, ...]) -> float:
-    """Return the largest difference to torch over batches of 1, 2 and 7, relative to the largest."""
+    """Return the largest difference to torch over batches of 1, 2 and 7, by the largest."""
     import torch
 
     rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ the engine runs the batch before. What is in the store is neither decoded nor ru
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -64,7 +64,9 @@ class _Source:
         self.preprocess = entry.preprocess
         self.hits = 0
         self.misses = 0
-        self._make = lambda: engine(entry, block=block, device=device, seed=seed)
+        self._make: Callable[[], Engine] = lambda: engine(
+            entry, block=block, device=device, seed=seed
+        )
         self._engine: Engine | None = None
         self._store: Store | None = None
         # bf16 on a GPU rounds differently; its vectors must not stand in for a CPU's.

@@ -185,7 +185,7 @@ def _centroid(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
 
 @_solver("bayes")
 def _bayes(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
-    """Gaussian naive Bayes: log prior + sum of log normal densities, multiplied out in x and x^2."""
+    """Gaussian naive Bayes: log prior + log normal densities, multiplied out in x and x^2."""
     from sklearn.naive_bayes import GaussianNB
 
     # A floor of a hundredth of the largest variance: with few shots a feature that happens to be
@@ -200,9 +200,7 @@ def _bayes(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     return Head(weight, bias, square=_rows(-0.5 / var, n_classes, model.classes_))
 
 
-def solve(
-    name: str, features: Matrix, labels: Labels, n_classes: int, *, seed: int = 0
-) -> Head:
+def solve(name: str, features: Matrix, labels: Labels, n_classes: int, *, seed: int = 0) -> Head:
     """Return the head called ``name``, its C chosen and its temperature fitted by inner folds.
 
     Nothing but ``features``, shape (N, D), and ``labels``, shape (N,), of the training split is
@@ -231,7 +229,7 @@ def solve(
 
 @contextmanager
 def _few_threads(x: Matrix) -> Iterator[None]:
-    """Solve small problems on one thread: the wake-ups of a second one cost up to five times more."""
+    """Solve small problems on one thread: waking a second one costs up to five times more."""
     import scipy.optimize  # noqa: F401 - its libraries must be loaded to be limited
     from threadpoolctl import threadpool_limits
 
@@ -284,7 +282,7 @@ def _same(head: Head) -> Head:
 def _choose(
     name: str, x: Matrix, y: Labels, n_classes: int, strengths: tuple[float, ...], seed: int
 ) -> tuple[float, float]:
-    """Return the C with the least log loss on inner folds, and the temperature that goes with it."""
+    """Return the C with the least log loss on inner folds, and its temperature."""
     smallest = int(np.bincount(y)[np.unique(y)].min())
     if smallest < 2:
         return 1.0, 1.0

@@ -15,20 +15,20 @@ ROWS = 1024
 """Rows of a Parquet row group; only these are in memory at once."""
 
 
-def write(
-    path: Path, dataset: Dataset, indices: npt.NDArray[np.int64], features: Features
-) -> None:
+def write(path: Path, dataset: Dataset, indices: npt.NDArray[np.int64], features: Features) -> None:
     """Write item, label, split and vector of the items at ``indices`` to ``path``, streaming."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     width = features.n_features
-    schema = pa.schema([
-        ("item", pa.string()),
-        ("label", pa.string()),
-        ("split", pa.string()),
-        ("vector", pa.list_(pa.float32(), width)),
-    ])
+    schema = pa.schema(
+        [
+            ("item", pa.string()),
+            ("label", pa.string()),
+            ("split", pa.string()),
+            ("vector", pa.list_(pa.float32(), width)),
+        ]
+    )
     with written_aside(path) as aside, pq.ParquetWriter(aside, schema) as writer:
         for start in range(0, len(indices), ROWS):
             rows = indices[start : start + ROWS]

@@ -60,7 +60,9 @@ def page(facts: dict[str, Any]) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(facts['strategy'])} on {escape(backbones)}: headstart</title>"
-        f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(filter(None, parts)) + "\n</body></html>\n"
+        f"<style>{STYLE}</style></head>\n<body>\n"
+        + "\n".join(filter(None, parts))
+        + "\n</body></html>\n"
     )
 
 
@@ -90,7 +92,10 @@ def _per_class(rows: list[dict[str, Any]]) -> str:
     worst_first = sorted(rows, key=lambda row: row["recall"])
     cells = [
         [
-            escape(row["class"]), str(row["n"]), percent(row["recall"]), span(*row["interval"]),
+            escape(row["class"]),
+            str(row["n"]),
+            percent(row["recall"]),
+            span(*row["interval"]),
             percent(row["precision"]),
         ]
         for row in worst_first
@@ -116,8 +121,12 @@ def _confusion(classes: list[str], counts: list[list[int]]) -> str:
 
 def _confused_pairs(classes: list[str], counts: list[list[int]]) -> str:
     pairs = sorted(
-        ((n, c, other) for c, line in enumerate(counts) for other, n in enumerate(line)
-         if n and c != other),
+        (
+            (n, c, other)
+            for c, line in enumerate(counts)
+            for other, n in enumerate(line)
+            if n and c != other
+        ),
         reverse=True,
     )[:20]
     rows = [[escape(classes[c]), escape(classes[other]), str(n)] for n, c, other in pairs]
@@ -143,7 +152,8 @@ def _list(title: str, lines: list[str]) -> str:
 def _history(rows: list[dict[str, float]]) -> str:
     cells = [
         [
-            f"{row['epoch'] + 1:g}", f"{row['loss']:.4f}",
+            f"{row['epoch'] + 1:g}",
+            f"{row['loss']:.4f}",
             percent(row["selection_accuracy"]) if "selection_accuracy" in row else "",
             clock(row["seconds"]),
         ]

@@ -21,8 +21,18 @@ from headstart.store import written_aside
 
 INK, QUIET = "#1f2933", "#9aa5b1"
 COLOURS = ("#0b6e4f", "#c8553d", "#3d5a98", "#b8860b", "#7b4b94", "#2a9d8f", "#8d5524", "#5c677d")
-WIDE_FONTS = ("Noto Sans CJK", "Noto Sans SC", "Source Han Sans", "WenQuanYi", "PingFang",
-              "Hiragino Sans", "Microsoft YaHei", "SimHei", "Arial Unicode", "Droid Sans Fallback")
+WIDE_FONTS = (
+    "Noto Sans CJK",
+    "Noto Sans SC",
+    "Source Han Sans",
+    "WenQuanYi",
+    "PingFang",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "SimHei",
+    "Arial Unicode",
+    "Droid Sans Fallback",
+)
 
 
 @cache
@@ -35,7 +45,7 @@ def _fonts() -> tuple[tuple[str, frozenset[int]], ...]:
 
 
 def readable(text: str, otherwise: str) -> str:
-    """Return ``text`` if the fonts here can draw all of it, else ``otherwise``, never empty boxes."""
+    """Return ``text`` if the fonts here can draw it, else ``otherwise``: never empty boxes."""
     drawn = frozenset[int]().union(*(chars for _, chars in _fonts()))
     return text if all(ord(c) in drawn for c in text) else otherwise
 
@@ -69,13 +79,19 @@ def _curves(axes: Any, result: Comparison) -> None:
         rows = [r for r in result.summary if (r.backbone, r.strategy) == (backbone, strategy)]
         x = [shots.index(r.shots) for r in rows]
         colour = COLOURS[number % len(COLOURS)]
-        low, high = ([100 * np.clip(getattr(r, end), 0, 1) for r in rows] for end in ("low", "high"))
+        low, high = (
+            [100 * np.clip(getattr(r, end), 0, 1) for r in rows] for end in ("low", "high")
+        )
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(x, [100 * r.mean for r in rows], "o-", color=colour, lw=2, ms=5)
         name = f"{backbone} {strategy}" if several else strategy
         axes.annotate(
-            name, (x[-1], 100 * rows[-1].mean), xytext=(8, 0), textcoords="offset points",
-            va="center", **_text(color=colour, weight="bold"),
+            name,
+            (x[-1], 100 * rows[-1].mean),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            **_text(color=colour, weight="bold"),
         )
     axes.set_xticks(range(len(shots)), [str(n) for n in shots])
     axes.set_xlim(-0.2, len(shots) - 0.3 + 0.45 * max(1, len(shots) - 1) / 2)
@@ -95,7 +111,7 @@ def _plain(axes: Any) -> None:
 def demo_picture(result: Comparison, data: Dataset, path: Path) -> None:
     """Draw the curves beside examples: what the backbone learned from, and the new pictures."""
     figure = _figure(9.6, 4.4)
-    left, right = figure.subfigures(1, 2, width_ratios=[1.45, 1])
+    left, right = np.ravel(np.asarray(figure.subfigures(1, 2, width_ratios=[1.45, 1])))
     _curves(left.subplots(), result)
     source, target = right.subfigures(2, 1)
     _sheet(source, _printed(), "learned from: printed glyphs")
@@ -126,9 +142,7 @@ def _printed() -> list[npt.NDArray[np.uint8]]:
     return out
 
 
-def filters(
-    before: npt.NDArray[np.float32], after: npt.NDArray[np.float32], path: Path
-) -> float:
+def filters(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32], path: Path) -> float:
     """Draw the first convolution before and after training, and return the relative change.
 
     Both are of shape (filters, channels, height, width). Both halves share one scale; filters of
@@ -142,7 +156,7 @@ def filters(
     figure = _figure(9.6, 0.42 * rows + 1.0)
     top = float(max(np.abs(before).max(), np.abs(after).max()))
     for part, kernel, title in zip(
-        figure.subfigures(1, 2, wspace=0.04),
+        np.ravel(np.asarray(figure.subfigures(1, 2, wspace=0.04))),
         (before, after),
         ("before", f"after (changed by {100 * change:.2f} %)"),
         strict=True,
@@ -183,9 +197,7 @@ def errors(rows: Sequence[dict[str, Any]], root: Path, path: Path) -> int:
 def _error(axes: Any, row: dict[str, Any], root: Path) -> bool:
     said = readable(row["predicted"], "another class")
     true = readable(row["label"], "its class")
-    axes.set_title(
-        f"{said} {100 * row['probability']:.0f} %\nis: {true}", fontsize=8, **_text()
-    )
+    axes.set_title(f"{said} {100 * row['probability']:.0f} %\nis: {true}", fontsize=8, **_text())
     try:
         picture: Any = decode((root / row["item"]).read_bytes(), shorter=160)
     except (OSError, ItemError):
@@ -207,12 +219,11 @@ def embedding(
     for c in np.unique(labels):
         mine = points[labels == c]
         name = readable(classes[c], f"class {c}")
-        axes.scatter(*mine.T, s=14, alpha=0.75, color=COLOURS[c % len(COLOURS)], label=name)
+        colour = COLOURS[c % len(COLOURS)]
+        axes.scatter(mine[:, 0], mine[:, 1], s=14, alpha=0.75, color=colour, label=name)
     if len(np.unique(labels)) <= 12:
         axes.legend(frameon=False, prop={"family": [name for name, _ in _fonts()]})
     axes.set_xlabel("first principal component", **_text())
     axes.set_ylabel("second", **_text())
     _plain(axes)
     _save(figure, path)
-
-

@@ -81,9 +81,7 @@ def _embedding(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
     x = features.rows(found.usable[:5000]).astype(np.float64)
     x -= x.mean(axis=0)
     _, spread, axes = np.linalg.svd(x, full_matrices=False)
-    pictures.embedding(
-        x @ axes[:2].T, dataset.labels[found.usable[:5000]], dataset.classes, out
-    )
+    pictures.embedding(x @ axes[:2].T, dataset.labels[found.usable[:5000]], dataset.classes, out)
     share = float((spread[:2] ** 2).sum() / (spread**2).sum())
     line = f"two principal components hold {100 * share:.0f} % of the variance of {len(x)} items"
     return {"variance": share, "lines": [line]}

@@ -45,7 +45,8 @@ def fit(result: Fit) -> None:
 def evaluation(figures: Evaluation, rejected: Sequence[Rejected]) -> None:
     """Print the figures of a saved model."""
     print(
-        f"accuracy {percent(figures.accuracy)} (95 %: {span(*figures.interval)}) on {figures.n} items"
+        f"accuracy {percent(figures.accuracy)} (95 %: {span(*figures.interval)}) "
+        f"on {figures.n} items"
     )
     per_class(figures)
     skipped(rejected)
@@ -55,7 +56,13 @@ def per_class(figures: Evaluation) -> None:
     """Print recall and precision of each class; of many, the weakest."""
     rows = sorted(figures.per_class(), key=lambda row: row["recall"])
     shown = [
-        [r["class"], str(r["n"]), percent(r["recall"]), span(*r["interval"]), percent(r["precision"])]
+        [
+            r["class"],
+            str(r["n"]),
+            percent(r["recall"]),
+            span(*r["interval"]),
+            percent(r["precision"]),
+        ]
         for r in rows[:MOST]
     ]
     table(["class", "n", "recall", "95 %", "precision"], shown)
@@ -100,8 +107,13 @@ def comparison(result: Comparison) -> None:
     """Print one row for each backbone, strategy and number of shots."""
     rows = [
         [
-            str(r.shots), r.backbone, r.strategy, percent(r.mean), span(r.low, r.high),
-            clock(r.seconds), r.verdict,
+            str(r.shots),
+            r.backbone,
+            r.strategy,
+            percent(r.mean),
+            span(r.low, r.high),
+            clock(r.seconds),
+            r.verdict,
         ]
         for r in result.summary
     ]
@@ -135,5 +147,9 @@ def predictions(answers: Iterable[dict[str, Any]]) -> None:
             print(answer["item"], "", answer["error"], sep="\t", flush=True)
         else:
             print(
-                answer["item"], answer["label"], f"{answer['probability']:.3f}", sep="\t", flush=True
+                answer["item"],
+                answer["label"],
+                f"{answer['probability']:.3f}",
+                sep="\t",
+                flush=True,
             )

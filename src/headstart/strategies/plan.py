@@ -133,7 +133,7 @@ class Strategy(ABC):
     """A way to transfer: a small frozen value that makes a plan and runs nothing itself."""
 
     solves = False
-    """Whether a convex head is solved on features, so that no network is needed to make the plan."""
+    """Whether a convex head is solved on features, so that a plan needs no network."""
 
     @abstractmethod
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:

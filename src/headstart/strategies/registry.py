@@ -22,7 +22,7 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
 
 
 def strategy(name: str) -> Strategy:
-    """Return the strategy that ``name`` describes: a registered name, with ``:K`` where it takes one.
+    """Return the strategy that ``name`` describes: a name, with ``:K`` where it takes one.
 
     Raises:
         UsageError: no such strategy, or its number is missing or is none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +49,7 @@ def train(
     *,
     seed: int = 0,
     device: str = "cpu",
+    say: Callable[[str], None] = log.info,
 ) -> Trained:
     """Run the stages of ``plan`` on ``backbone``, in place, and return the head.
 
@@ -63,6 +64,7 @@ def train(
         options: batch size, optimiser, loss.
         seed: of the order of items, dropout and random views.
         device: "cpu", "cuda" or "mps".
+        say: gets one line an epoch.
 
     Raises:
         HeadstartError: the loss is no longer a number, or something frozen has moved.
@@ -74,7 +76,7 @@ def train(
         # From zero: the first steps then follow the features, not the accident of a random head.
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
-        run = _Run(backbone, head, pictures, labels, fit, select, options, seed, device)
+        run = _Run(backbone, head, pictures, labels, fit, select, options, seed, device, say)
         pictures.keep_plain(np.concatenate([fit, select]) if pictures.level is None else select)
         for number, stage in enumerate(plan.stages):
             run.stage(number, stage)
@@ -106,11 +108,14 @@ class _Run:
         options: Options,
         seed: int,
         device: str,
+        say: Callable[[str], None],
     ) -> None:
         self.backbone, self.head, self.pictures = backbone, head, pictures
         self.labels, self.fit, self.select = labels, fit, select
-        self.options, self.seed, self.device = options, seed, device
-        self.weights = _class_weights(labels[fit], head.out_features) if options.class_weights else None
+        self.options, self.seed, self.device, self.say = options, seed, device, say
+        self.weights = (
+            _class_weights(labels[fit], head.out_features) if options.class_weights else None
+        )
         self.history: list[dict[str, float]] = []
 
     def stage(self, number: int, stage: Stage) -> None:
@@ -120,7 +125,9 @@ class _Run:
         before = self.backbone.frozen_digest()
         source: Pictures | Activations = self.pictures
         if boundary > 0:
-            source = Activations(self.pictures, self.backbone.eval(), boundary, self.fit, self.device)
+            source = Activations(
+                self.pictures, self.backbone.eval(), boundary, self.fit, self.device
+            )
         try:
             self._epochs(number, stage, boundary, source)
         finally:
@@ -167,7 +174,8 @@ class _Run:
         order = np.random.default_rng([self.seed, 3, epoch]).permutation(self.fit)
         batches = in_batches(order, self.options.batch)
         total = 0.0
-        for indices, batch in zip(batches, source.batches(batches, epoch), strict=True):
+        read: Iterator[npt.NDArray[Any]] = source.batches(batches, epoch)
+        for indices, batch in zip(batches, read, strict=True):
             loss = self._loss(to_device(batch, self.device), indices, boundary)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -197,7 +205,9 @@ class _Run:
         for group in stage.groups:
             for decayed in (True, False):
                 # Scales, shifts and biases are not pulled towards zero (He et al. 2019).
-                found = [p for b in group.blocks for p in self._parameters(b) if (p.ndim > 1) == decayed]
+                found = [
+                    p for b in group.blocks for p in self._parameters(b) if (p.ndim > 1) == decayed
+                ]
                 decay = self.options.weight_decay if decayed else 0.0
                 groups.append({"params": found, "lr": group.rate, "weight_decay": decay})
         groups = [group for group in groups if group["params"]]
@@ -211,13 +221,15 @@ class _Run:
     @torch.inference_mode()
     def _selection_logits(self) -> npt.NDArray[np.float32]:
         self.backbone.eval()
-        return np.concatenate([
-            self.head(self.backbone(to_device(self.pictures.plain(batch), self.device)))
-            .float()
-            .cpu()
-            .numpy()
-            for batch in in_batches(self.select, 64)
-        ])
+        return np.concatenate(
+            [
+                self.head(self.backbone(to_device(self.pictures.plain(batch), self.device)))
+                .float()
+                .cpu()
+                .numpy()
+                for batch in in_batches(self.select, 64)
+            ]
+        )
 
     def _score(self) -> dict[str, float]:
         logits = torch.from_numpy(self._selection_logits())
@@ -248,10 +260,10 @@ class _Run:
 
     def _note(self, row: dict[str, float], epochs: int) -> None:
         self.history.append(row)
-        seen = f", held-in accuracy {row['selection_accuracy']:.3f}" if len(self.select) else ""
-        log.info(
-            "epoch %d/%d: loss %.4f%s, %.1f s",
-            row["epoch"] + 1, epochs, row["loss"], seen, row["seconds"],
+        seen = f", inner accuracy {row['selection_accuracy']:.3f}" if len(self.select) else ""
+        self.say(
+            f"epoch {row['epoch'] + 1:g}/{epochs}: loss {row['loss']:.4f}{seen}, "
+            f"{row['seconds']:.1f} s"
         )
 
 

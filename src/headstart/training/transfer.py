@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from headstart.data.split import inner
 from headstart.errors import UsageError
 from headstart.features.extract import Features, extract
 from headstart.features.heads import Head, Matrix, solve
-from headstart.progress import track
+from headstart.progress import log, track
 from headstart.strategies.plan import Options
 from headstart.strategies.registry import strategy
 
@@ -97,6 +97,7 @@ def transfer(
     seed: int = 0,
     device: str = "cpu",
     features: Features | None = None,
+    say: Callable[[str], None] = log.info,
 ) -> Fitted:
     """Carry ``entries`` over to the classes of ``dataset`` with the strategy called ``name``.
 
@@ -109,6 +110,7 @@ def transfer(
         seed: of everything random.
         device: "cpu", "cuda" or "mps".
         features: of the entries, if they are there already.
+        say: gets one line an epoch.
 
     Raises:
         UsageError: no such strategy, or one that cannot use joined backbones.
@@ -129,7 +131,7 @@ def transfer(
         return Fitted(name, tuple(entries), dataset.classes, head, seed, seconds=seconds)
     if len(entries) > 1:
         raise UsageError(f"joined backbones ({_joined(entries)}) go with 'frozen', not '{name}'.")
-    fitted = _by_steps(dataset, train, entries[0], name, options, seed, device)
+    fitted = _by_steps(dataset, train, entries[0], name, options, seed, device, say)
     return replace(fitted, seconds=time.perf_counter() - start)
 
 
@@ -141,6 +143,7 @@ def _by_steps(
     options: Options,
     seed: int,
     device: str,
+    say: Callable[[str], None],
 ) -> Fitted:
     from headstart.backbones import vision
     from headstart.training.loop import train as run_loop
@@ -156,14 +159,21 @@ def _by_steps(
     pictures = Pictures(dataset, entry.preprocess, augment_level(entry, options), seed)
     try:
         trained = run_loop(
-            backbone, plan, pictures, dataset.labels, len(dataset.classes), fit, select, options,
-            seed=seed, device=device,
+            backbone,
+            plan,
+            pictures,
+            dataset.labels,
+            len(dataset.classes),
+            fit,
+            select,
+            options,
+            seed=seed,
+            device=device,
+            say=say,
         )
     finally:
         pictures.close()
-    return Fitted(
-        name, (entry,), dataset.classes, trained.head, seed, backbone, trained.history
-    )
+    return Fitted(name, (entry,), dataset.classes, trained.head, seed, backbone, trained.history)
 
 
 def selection(
