@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import os
+
+# Before NumPy and torch start their threads: several test processes share a small machine, and
+# threads that wait for a core cost ten times more than they bring.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import io
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -10,6 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from headstart.data.arrays import from_items
+from headstart.data.dataset import Dataset
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -20,6 +31,27 @@ def headstart_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> Pat
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HEADSTART_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def exported_glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The graph of the backbone `glyphs`, exported once for all tests; see `glyph_graph`."""
+    from headstart.backbones import vision
+    from headstart.backbones.registry import resolve
+    from headstart.features import engine
+
+    entry = resolve("glyphs")
+    path = tmp_path_factory.mktemp("graph") / engine.graph_path(entry.key()).name
+    engine.export(vision.build(entry), path, block=-1, size=entry.preprocess.size)
+    return path
+
+
+@pytest.fixture
+def glyph_graph(exported_glyphs: Path, headstart_home: Path) -> Path:
+    """The graph of `glyphs` in the test's own cache: nothing needs to be exported."""
+    folder = headstart_home / "graphs"
+    folder.mkdir()
+    return Path(shutil.copy(exported_glyphs, folder))
 
 
 def shared_data(name: str) -> Path:
@@ -53,6 +85,27 @@ def make_images(root: Path, counts: dict[str, int], *, side: int = 24, seed: int
             noise = rng.integers(-40, 40, (side, side, 3))
             pixels = (colour + noise).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / f"{i:03}.png")
+    return root
+
+
+def bars(per_class: int = 12, classes: int = 2, *, side: int = 8, seed: int = 0) -> Dataset:
+    """Return grey pictures in memory: a bright bar whose place is the class, on noise."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(per_class * classes) % classes
+    pictures = rng.integers(0, 70, (len(labels), side, side)).astype(np.uint8)
+    for picture, label in zip(pictures, labels, strict=True):
+        picture[:, 1 + label * (side - 2) // classes] += 180
+    return from_items(pictures, [f"bar {label}" for label in labels])
+
+
+def save_bars(root: Path, per_class: int = 12, classes: int = 2, **how: int) -> Path:
+    """Write the pictures of `bars` as PNGs into class folders under ``root``; return it."""
+    data = bars(per_class, classes, **how)
+    for index, label in enumerate(data.labels):
+        folder = root / data.classes[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = np.load(io.BytesIO(data.content(index)))
+        Image.fromarray(picture).save(folder / f"{index:03}.png")
     return root
 
 

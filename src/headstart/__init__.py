@@ -9,7 +9,9 @@ Nothing heavy is imported until a name below is used.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -75,10 +77,24 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'headstart' has no attribute '{name}'")
     found = getattr(import_module(f"headstart.{_HOME[name]}"), name)
-    # Kept, because importing `headstart.features` by path would otherwise shadow the verb.
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+class _Front(ModuleType):
+    """Keeps the verbs `features` and `demo` from being hidden by the modules of the same names.
+
+    Importing ``headstart.features.extract`` (every other verb does) makes Python set the attribute
+    ``headstart.features`` to that package. ``from headstart.features import extract`` still works.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Front

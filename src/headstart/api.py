@@ -254,12 +254,16 @@ def _parts(
     if found.tiny:
         names = ", ".join(f"{name} ({n})" for name, n in found.tiny.items())
         _note(notes, f"{len(found.tiny)} classes have fewer than five items: {names}")
+    _require_held_out(dataset, parts)
+    return Split(train, parts.held_out)
+
+
+def _require_held_out(dataset: Dataset, parts: Split) -> None:
     if not len(parts.held_out):
         raise DataError(
             f"{dataset.root}: nothing is left to measure on, for every class has a single item; "
             "add items, or a val folder."
         )
-    return Split(train, parts.held_out)
 
 
 def _result(
@@ -313,7 +317,10 @@ def _versions() -> dict[str, str]:
 
 
 def predict(
-    bundle: str | Path | Bundle, sources: Sequence[str | Path], *, device: str = "auto"
+    bundle: str | Path | Bundle,
+    sources: str | Path | Sequence[str | Path],
+    *,
+    device: str = "auto",
 ) -> Iterator[dict[str, Any]]:
     """Yield one answer an item of ``sources``, see `Bundle.predict`."""
     loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
@@ -355,6 +362,8 @@ def evaluate(
     keep = np.flatnonzero(mapped >= 0)
     known = replace(dataset.take(keep), labels=mapped[keep], classes=loaded.classes)
     found, features = loaded.extract(known, device=pick(device))
+    if not len(found.usable):
+        found.require_usable()
     chances = loaded.probabilities(known, found.usable, features)
     figures = metrics.evaluate(chances, known.labels[found.usable], loaded.classes)
     return figures, found.rejected + strangers
@@ -413,6 +422,7 @@ def compare(
     val: float = 0.2,
     seed: int = 0,
     budget: float | None = None,
+    workers: int = 1,
     device: str = "auto",
     options: Options | None = None,
     **reading: Any,
@@ -441,6 +451,7 @@ def compare(
     if found is None:
         raise HeadstartError("no backbone was looked at")
     parts = split(dataset, found.usable, val=val, seed=seed)
+    _require_held_out(dataset, parts)
     return compare_runs(
         dataset,
         parts,
@@ -452,4 +463,5 @@ def compare(
         seed=seed,
         device=device,
         budget=budget,
+        workers=workers,
     )

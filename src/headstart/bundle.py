@@ -60,16 +60,18 @@ class Bundle:
         return "text" if self.facts["kind"] == "text" else "image"
 
     def predict(
-        self, sources: Sequence[str | Path], *, device: str = "cpu"
+        self, sources: str | Path | Sequence[str | Path], *, device: str = "cpu"
     ) -> Iterator[dict[str, Any]]:
         """Yield ``{item, label, probability, probabilities}``, or ``{item, error}``, in order.
 
         Args:
-            sources: files, folders (read with all below them) and tables.
+            sources: files, folders (read with all below them) and tables, or one of them.
             device: "cpu", "cuda" or "mps".
         """
         from headstart.data.reading import read_items
 
+        if isinstance(sources, str | Path):
+            sources = [sources]
         yield from self.predict_items(read_items(sources, self.kind), device=device)
 
     def predict_items(self, items: Items, *, device: str = "cpu") -> Iterator[dict[str, Any]]:
@@ -208,6 +210,8 @@ def _assemble(folder: Path, facts: dict[str, Any]) -> Bundle:
             float(facts["temperature"]),
             facts.get("head", ""),
         )
+    if len(facts["classes"]) != len(head.bias) or facts["kind"] not in ("image", "text"):
+        raise ValueError("bundle.json does not describe the head in model.safetensors")
     return Bundle(folder, facts, entries, head)
 
 
@@ -263,12 +267,17 @@ def _state(fitted: Fitted, entry: Entry) -> dict[str, npt.NDArray[Any]]:
         for name, value in load_file(entry.weights).items()
         if name.startswith(entry.prefix)
     }
-    return {k: v for k, v in tensors.items() if not _old_head(k, v, entry.num_classes)}
+    heads = _old_heads(tensors, entry.num_classes)
+    return {k: v for k, v in tensors.items() if k.rpartition(".")[0] not in heads}
 
 
-def _old_head(name: str, value: npt.NDArray[Any], num_classes: int) -> bool:
-    """Whether a tensor belongs to the head that surgery takes off: as many rows as old classes."""
-    return num_classes > 0 and value.shape[:1] == (num_classes,) and value.ndim <= 2
+def _old_heads(tensors: dict[str, npt.NDArray[Any]], num_classes: int) -> set[str]:
+    """Return the layers that surgery takes off: linear, with as many outputs as old classes."""
+    return {
+        name.rpartition(".")[0]
+        for name, value in tensors.items()
+        if num_classes and value.ndim == 2 and len(value) == num_classes
+    }
 
 
 def _first_convolution(fitted: Fitted) -> npt.NDArray[np.float32]:

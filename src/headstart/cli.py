@@ -58,9 +58,9 @@ def door(function: Function) -> Function:
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        from headstart.report.terminal import shown
-
         try:
+            from headstart.report.terminal import shown
+
             with shown():
                 function(*args, **kwargs)
         except UsageError as error:
@@ -125,7 +125,7 @@ def demo(
     from headstart.demo import demo as run
     from headstart.report import tables
 
-    result = run(draws=draws, out=out)
+    result = run(draws=draws, out=out, workers=min(4, os.cpu_count() or 1))
     if as_json:
         _emit(result.to_json())
     else:
@@ -383,9 +383,8 @@ def show(
     if as_json:
         _emit(result)
     else:
-        for line in result["lines"]:
+        for line in filter(None, [*result["lines"], result["out"]]):
             print(line)
-        print(result["out"])
 
 
 @pretrain_app.command("glyphs")

@@ -19,7 +19,7 @@ from headstart.evaluation.compare import Comparison
 
 SHOTS = (1, 2, 4, 8)
 STRATEGIES = ("scratch", "warm", "frozen")
-HELD_OUT = 0.5
+HELD_OUT = 0.3
 
 
 def digits() -> Dataset:
@@ -31,7 +31,11 @@ def digits() -> Dataset:
 
 
 def demo(
-    *, draws: int = 10, shots: Sequence[int] = SHOTS, out: str | Path | None = None
+    *,
+    draws: int = 10,
+    shots: Sequence[int] = SHOTS,
+    out: str | Path | None = None,
+    workers: int = 1,
 ) -> Comparison:
     """Compare scratch, warm and frozen on few labels, and draw the curves to ``out``.
 
@@ -39,9 +43,12 @@ def demo(
         draws: random choices of the labels; all strategies see the same ones.
         shots: labels a class.
         out: PNG to write; None for none.
+        workers: processes that fit side by side, see `headstart.evaluation.compare.compare`.
     """
     data = digits()
-    result = compare(data, strategies=STRATEGIES, shots=shots, draws=draws, val=HELD_OUT)
+    result = compare(
+        data, strategies=STRATEGIES, shots=shots, draws=draws, val=HELD_OUT, workers=workers
+    )
     if out is not None:
         from headstart.report.pictures import demo_picture
 

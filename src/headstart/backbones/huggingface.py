@@ -191,6 +191,9 @@ def tokenize(folder: Path, facts: dict[str, Any], *, clean: bool = True) -> Toke
 
 def _converted(folder: Path) -> str:
     """Return the JSON of a tokenizer that is kept as vocabulary files, through transformers."""
+    # Without any such file transformers would make up an empty tokenizer, without a word.
+    if not [*folder.glob("vocab.*"), *folder.glob("*.model")]:
+        raise FileNotFoundError("no vocabulary")
     from transformers import AutoTokenizer
 
     loaded = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)

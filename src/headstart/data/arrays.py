@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,6 @@ def from_items(items: Sequence[Any] | npt.NDArray[Any], labels: Sequence[Any]) -
     pictures = items if isinstance(items, np.ndarray) and items.ndim >= 3 else None
     paths = [] if pictures is not None else [str(item) for item in items]
 
-    def content(index: int) -> bytes:
-        if pictures is None:
-            return Path(paths[index]).read_bytes()
-        buffer = io.BytesIO()
-        np.save(buffer, np.ascontiguousarray(pictures[index]), allow_pickle=False)
-        return buffer.getvalue()
-
     return Dataset(
         kind="image",
         root=Path("items"),
@@ -48,5 +42,15 @@ def from_items(items: Sequence[Any] | npt.NDArray[Any], labels: Sequence[Any]) -
         labels=codes.astype(np.int64),
         classes=tuple(map(str, classes)),
         splits=np.full(len(items), "", "<U5"),
-        content=content,
+        content=partial(_saved, pictures) if pictures is not None else partial(_file, paths),
     )
+
+
+def _saved(pictures: npt.NDArray[Any], index: int) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(pictures[index]), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _file(paths: Sequence[str], index: int) -> bytes:
+    return Path(paths[index]).read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -59,11 +60,15 @@ class Dataset:
     def take(self, indices: npt.NDArray[np.int64] | Sequence[int]) -> Dataset:
         """Return the data set of the items at ``indices``, in that order; classes stay."""
         chosen = np.asarray(indices, np.int64)
-        content = self.content
         return replace(
             self,
             names=[self.names[i] for i in chosen],
             labels=self.labels[chosen],
             splits=self.splits[chosen],
-            content=lambda i: content(int(chosen[i])),
+            content=partial(_at, self.content, chosen),
         )
+
+
+def _at(content: Callable[[int], bytes], chosen: npt.NDArray[np.int64], index: int) -> bytes:
+    # A function and not a lambda, so that a data set can be sent to another process.
+    return content(int(chosen[index]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -171,10 +172,15 @@ def _dataset(
         labels=np.array([index[one.label] for one in found], np.int64),
         classes=classes,
         splits=np.array([one.split for one in found], "U5"),
-        content=lambda i: file_content(paths[i], kind),
+        content=partial(_content_of, paths, kind),
         rejected=tuple(Rejected(shown(path, root), why) for path, why in rejected),
         empty_classes=in_order(names - set(classes)),
     )
+
+
+def _content_of(paths: list[str], kind: Kind, index: int) -> bytes:
+    # A function and not a lambda, so that a data set can be sent to another process.
+    return file_content(paths[index], kind)
 
 
 def file_content(path: str, kind: Kind) -> bytes:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from multiprocessing import get_context
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from headstart.backbones.entry import Entry
 from headstart.data.dataset import Dataset
@@ -17,6 +20,7 @@ from headstart.evaluation.metrics import mean_interval
 from headstart.features.extract import Features
 from headstart.progress import log, track
 from headstart.strategies.plan import Options
+from headstart.strategies.registry import strategy
 from headstart.training.transfer import transfer
 
 Shots = int | Literal["all"]
@@ -88,6 +92,7 @@ def compare(
     seed: int = 0,
     device: str = "cpu",
     budget: float | None = None,
+    workers: int = 1,
 ) -> Comparison:
     """Fit every strategy on every draw and measure it on ``parts.held_out``.
 
@@ -105,65 +110,107 @@ def compare(
         seed: of the draws and of everything random in them.
         device: "cpu", "cuda" or "mps".
         budget: seconds after which no new run is begun; what is left out is counted.
+        workers: processes that fit side by side; pays for small networks, which cannot keep
+            several cores busy. The figures do not depend on it.
     """
-    start = time.perf_counter()
+    bench = _Bench(dataset, parts, tuple(candidates), options, seed, device)
     # Draw by draw and not strategy by strategy: cut short by the budget, all have equal draws.
     jobs = [
-        (number, n, candidate, name)
+        _Job(number, n, which, name)
         for number in range(draws)
         for n in shots
-        for candidate in candidates
+        for which in range(len(candidates))
         for name in strategies
     ]
-    runs: list[Run] = []
-    for number, n, candidate, name in track(jobs, "runs", len(jobs)):
-        if budget is None or time.perf_counter() - start < budget or not runs:
-            train = draw(dataset.labels, parts.train, n, seed=seed, draw=number)
-            runs.append(
-                _run(
-                    dataset,
-                    train,
-                    parts.held_out,
-                    candidate,
-                    name,
-                    n,
-                    number,
-                    options,
-                    seed,
-                    device,
-                )
-            )
+    deadline = time.monotonic() + (budget if budget is not None else float("inf"))
+    runs = list(track(_run_all(bench, jobs, workers, deadline), "runs", len(jobs)))
     return Comparison(tuple(runs), tuple(summarise(runs)), len(jobs) - len(runs))
 
 
-def _run(
-    dataset: Dataset,
-    train: npt.NDArray[np.int64],
-    held_out: npt.NDArray[np.int64],
-    candidate: Candidate,
-    name: str,
-    shots: Shots,
-    number: int,
-    options: Options | None,
-    seed: int,
-    device: str,
-) -> Run:
-    backbone, entries, features = candidate
-    start = time.perf_counter()
-    fitted = transfer(
-        dataset,
-        train,
-        entries,
-        name,
-        options=options,
-        seed=seed + number,
-        device=device,
-        features=features,
-        say=log.debug,
-    )
-    logits = fitted.logits(dataset, held_out, features=features, device=device)
-    accuracy = float((logits.argmax(axis=1) == dataset.labels[held_out]).mean())
-    return Run(backbone, name, shots, number, accuracy, time.perf_counter() - start)
+@dataclass(frozen=True)
+class _Job:
+    draw: int
+    shots: Shots
+    candidate: int
+    strategy: str
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What all runs have in common."""
+
+    dataset: Dataset
+    parts: Split
+    candidates: tuple[Candidate, ...]
+    options: Options | None
+    seed: int
+    device: str
+
+    def run(self, job: _Job) -> Run:
+        """Fit one strategy on one draw and measure it."""
+        backbone, entries, features = self.candidates[job.candidate]
+        labels, held_out = self.dataset.labels, self.parts.held_out
+        start = time.perf_counter()
+        train = draw(labels, self.parts.train, job.shots, seed=self.seed, draw=job.draw)
+        fitted = transfer(
+            self.dataset,
+            train,
+            entries,
+            job.strategy,
+            options=self.options,
+            seed=self.seed + job.draw,
+            device=self.device,
+            features=features,
+            say=log.debug,
+        )
+        logits = fitted.logits(self.dataset, held_out, features=features, device=self.device)
+        accuracy = float((logits.argmax(axis=1) == labels[held_out]).mean())
+        seconds = time.perf_counter() - start
+        return Run(backbone, job.strategy, job.shots, job.draw, accuracy, seconds)
+
+    def solves(self, job: _Job) -> bool:
+        """Whether a job only solves a head, which takes no time worth another process."""
+        return strategy(job.strategy).solves
+
+
+def _run_all(bench: _Bench, jobs: Sequence[_Job], workers: int, deadline: float) -> Iterator[Run]:
+    """Yield the runs in the order of the jobs, and stop at the deadline, but not before one."""
+    if workers < 2:
+        for number, job in enumerate(jobs):
+            if number and time.monotonic() > deadline:
+                return
+            yield bench.run(job)
+        return
+    # Without the features, which only solved heads need, and which stay in this process.
+    light = replace(bench, candidates=tuple((n, e, None) for n, e, _ in bench.candidates))
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_enter, initargs=(light,)
+    ) as pool:
+        waiting: deque[tuple[_Job, Future[Run] | None]] = deque()
+        rest = iter(jobs)
+        for job in islice(rest, 4 * workers):
+            waiting.append((job, None if bench.solves(job) else pool.submit(_work, job)))
+        while waiting:
+            job, future = waiting.popleft()
+            yield future.result() if future else bench.run(job)
+            if time.monotonic() <= deadline:
+                for job in islice(rest, 1):
+                    waiting.append((job, None if bench.solves(job) else pool.submit(_work, job)))
+
+
+_entered: list[_Bench] = []
+"""In a worker process: the bench that it was started with."""
+
+
+def _enter(bench: _Bench) -> None:
+    import torch
+
+    torch.set_num_threads(1)  # the processes share the cores; each other's threads would wait
+    _entered[:] = [bench]
+
+
+def _work(job: _Job) -> Run:
+    return _entered[0].run(job)
 
 
 def summarise(runs: Sequence[Run]) -> Iterator[Summary]:

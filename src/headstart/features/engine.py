@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,10 +48,31 @@ def engine(entry: Entry, *, block: int = -1, device: str = "cpu", seed: int = 0)
     """
     if device != "cpu":
         return torch_engine(_build(entry, seed), block, device)
-    path = graph_path(entry.key(), block)
-    if not path.is_file():
-        export(_build(entry, seed), path, block=block, size=entry.preprocess.size)
-    return onnx_engine(path)
+    path = graph_path(weights_key(entry, seed), block)
+    if path.is_file():
+        try:
+            return onnx_engine(path)
+        except Exception as error:  # ONNX Runtime's errors share no public base
+            log.warning("making a damaged graph again, %s: %s", path, str(error)[:200])
+    return _exported(entry, seed, block, path)
+
+
+def _exported(entry: Entry, seed: int, block: int, path: Path) -> Engine:
+    """Export to ``path``, or for this run only where nothing can be written."""
+    backbone, size = _build(entry, seed), entry.preprocess.size
+    try:
+        export(backbone, path, block=block, size=size)
+        return onnx_engine(path)
+    except OSError as error:
+        log.warning("no graph can be kept in %s (%s); going on without", path.parent, error)
+    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        export(backbone, Path(folder) / path.name, block=block, size=size)
+        return onnx_engine(Path(folder) / path.name)
+
+
+def weights_key(entry: Entry, seed: int) -> str:
+    """Return `Entry.key`, with the seed that random weights are drawn from."""
+    return entry.key() if entry.pretrained else f"{entry.key()}-seed{seed}"
 
 
 def graph_path(key: str, block: int = -1) -> Path:
@@ -164,7 +186,16 @@ def _write(module: Any, path: Path, shape: tuple[int, ...], *, dynamo: bool) -> 
     names: dict[str, Any] = {"input_names": ["pixels"], "output_names": ["features"]}
     if dynamo:
         batch = ({0: torch.export.Dim.DYNAMIC},)
-        torch.onnx.export(module, (pixels,), path, dynamo=True, dynamic_shapes=batch, **names)
+        # One file: weights beside it would keep the name that it had while it was written aside.
+        torch.onnx.export(
+            module,
+            (pixels,),
+            path,
+            dynamo=True,
+            external_data=False,
+            dynamic_shapes=batch,
+            **names,
+        )
     else:
         axes = {"pixels": {0: "n"}, "features": {0: "n"}}
         torch.onnx.export(

@@ -18,7 +18,7 @@ from headstart.data.audit import Audit, collect
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.data.scan import Scanned, scan
-from headstart.features.engine import Engine, Vectors, engine
+from headstart.features.engine import Engine, Vectors, engine, weights_key
 from headstart.progress import log, track
 from headstart.store import DIGEST, Digests, Store, home
 
@@ -71,7 +71,7 @@ class _Source:
         self._store: Store | None = None
         # bf16 on a GPU rounds differently; its vectors must not stand in for a CPU's.
         precision = "bf16" if device == "cuda" else "f32"
-        name = f"{entry.key()}-{block}-{precision}"
+        name = f"{weights_key(entry, seed)}-{block}-{precision}"
         self._folder = home() / "features" / name if keep else None
         known = sorted(self._folder.glob("width-*")) if self._folder else []
         if known:

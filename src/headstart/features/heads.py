@@ -163,7 +163,9 @@ def _logistic(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
 def _svm(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     from sklearn.svm import LinearSVC
 
-    return _from_estimator(LinearSVC(C=strength, max_iter=10_000).fit(x, y), n_classes)
+    # liblinear shuffles; without a seed of its own it would draw on NumPy's global state.
+    model = LinearSVC(C=strength, max_iter=10_000, random_state=0)
+    return _from_estimator(model.fit(x, y), n_classes)
 
 
 @_solver("ridge")

@@ -51,8 +51,7 @@ def readable(text: str, otherwise: str) -> str:
 
 
 def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
-    return figure
+    return Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
 
 
 def _text(**more: Any) -> dict[str, Any]:

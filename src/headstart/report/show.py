@@ -33,7 +33,7 @@ def show(
         raise unknown("picture", what, PICTURES)
     loaded = load(bundle)
     target = out or loaded.path / f"{what}.png"
-    root = data or Path(loaded.facts["data"]["root"])
+    root = Path(data or loaded.facts["data"]["root"])
     return {"out": str(target)} | PICTURES[what](loaded, root, target)
 
 
@@ -60,8 +60,10 @@ def _first_kernel(bundle: Bundle) -> Any:
 def _errors(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
     rows = bundle.facts.get("errors", [])
     if not rows:
-        return {"errors": [], "lines": ["no mistakes on the held-out items; nothing was drawn to"]}
-    found = pictures.errors(rows, root, out)
+        line = "no mistakes on the held-out items; nothing was drawn"
+        return {"out": None, "errors": [], "lines": [line]}
+    # The items of a table are named from the folder that it lies in.
+    found = pictures.errors(rows, root.parent if root.is_file() else root, out)
     lines = [
         f"{row['item']}: {row['predicted']} ({100 * row['probability']:.0f} %), is {row['label']}"
         for row in rows[:24]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headstart.errors import UsageError
+from headstart.features.heads import SOLVERS
 
 HEAD = -1
 """The head's index in a `Group`: it comes after the last block, whatever their number."""
@@ -98,11 +99,14 @@ class Options:
             for name, got, fine, allowed in (
                 ("epochs", self.epochs, self.epochs is None or self.epochs >= 1, "1 or more"),
                 ("batch", self.batch, self.batch >= 1, "1 or more"),
+                ("body_rate", self.body_rate, _is_rate(self.body_rate), "above 0"),
+                ("head_rate", self.head_rate, _is_rate(self.head_rate), "above 0"),
                 ("decay", self.decay, 0 < self.decay <= 1, "above 0 and at most 1"),
                 ("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more"),
                 ("smoothing", self.smoothing, 0 <= self.smoothing < 1, "from 0 to below 1"),
                 ("optimiser", self.optimiser, self.optimiser in RATES, " or ".join(RATES)),
                 ("augment", self.augment, self.augment in (None, *AUGMENTS), ", ".join(AUGMENTS)),
+                ("head", self.head, self.head in SOLVERS, ", ".join(SOLVERS)),
             )
             if not fine
         ]
@@ -123,6 +127,10 @@ class Options:
         """
         steps = max(1, -(-n_train // self.batch))
         return self.epochs or max(default, -(-least_steps // steps))
+
+
+def _is_rate(rate: float | None) -> bool:
+    return rate is None or 0 < rate < float("inf")
 
 
 RATES = {"adamw": (1e-4, 3e-3), "sgd": (1e-2, 1e-1)}

@@ -17,7 +17,7 @@ class Scratch(Strategy):
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Train all blocks and the head at one rate; batch norm learns from the batches."""
-        epochs = options.epochs_for(n_train, default=20, least_steps=60)
+        epochs = options.epochs_for(n_train, default=15, least_steps=30)
         # Nothing learned before can be destroyed, so the body learns ten times faster than warm.
         body, head = options.rates
         rate = options.head_rate or min(10 * body, head)

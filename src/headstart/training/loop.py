@@ -22,6 +22,9 @@ from headstart.progress import log
 from headstart.strategies.plan import HEAD, Options, Plan, Stage
 from headstart.training.source import Activations, Indices, Pictures, in_batches, to_device
 
+SMALL_SIDE = 64
+"""Pictures up to this many pixels a side are small."""
+
 
 @dataclass
 class Trained:
@@ -69,7 +72,7 @@ def train(
     Raises:
         HeadstartError: the loss is no longer a number, or something frozen has moved.
     """
-    with _seeded(seed):
+    with _seeded(seed), _threads(pictures.preprocess.size):
         backbone.to(device)
         backbone.batch_statistics = plan.batch_statistics
         head = nn.Linear(backbone.n_features, n_classes).to(device)
@@ -92,6 +95,17 @@ def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def _threads(size: tuple[int, int]) -> Iterator[None]:
+    """Train on small pictures with one thread: waiting for a second costs more than it brings."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if min(size) <= SMALL_SIDE else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Run:
@@ -213,7 +227,8 @@ class _Run:
         groups = [group for group in groups if group["params"]]
         if self.options.optimiser == "sgd":
             return torch.optim.SGD(groups, momentum=0.9)
-        return torch.optim.AdamW(groups)
+        # Fused: one pass over all weights, a fifth of the step of a small network otherwise.
+        return torch.optim.AdamW(groups, fused=self.device != "mps")
 
     def _parameters(self, block: int) -> list[nn.Parameter]:
         return list(self.head.parameters()) if block == HEAD else self.backbone.parameters_of(block)

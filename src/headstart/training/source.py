@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Pictures:
 
     def keep_plain(self, indices: Indices) -> None:
         """Decode the plain pictures at ``indices`` once, into an array on disk."""
-        if set(map(int, indices)) <= self._row.keys():
+        if self._keeps(indices):
             return
         p = self.preprocess
         shape = (len(indices), *p.size, p.channels)
@@ -70,6 +71,9 @@ class Pictures:
         self._plain = kept
         self._row = {int(index): row for row, index in enumerate(indices)}
 
+    def _keeps(self, indices: Indices) -> bool:
+        return set(indices.tolist()) <= self._row.keys()
+
     def plain(self, indices: Indices) -> npt.NDArray[np.uint8]:
         """Return the plain pictures at ``indices``, shape (N, H, W, C)."""
         if self._plain is None:
@@ -78,15 +82,11 @@ class Pictures:
 
     def batches(self, order: list[Indices], epoch: int) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield the batches of ``order`` for training in ``epoch``, decoded ahead in threads."""
-        if self.level is None:
+        flat = np.concatenate(order)
+        if self.level is None and self._keeps(flat):
             yield from (self.plain(batch) for batch in order)
             return
-
-        def load(index: int) -> npt.NDArray[np.uint8]:
-            return self.fresh(index, epoch)
-
-        flat = np.concatenate(order)
-        pictures = self._decoded(flat, load)
+        pictures = self._decoded(flat, partial(self.fresh, number=epoch))
         for batch in order:
             yield np.stack([next(pictures) for _ in batch])
 
@@ -132,12 +132,13 @@ class Activations:
         self._row = {int(index): row for row, index in enumerate(indices)}
         self._folder = tempfile.TemporaryDirectory(prefix="headstart-")
         self._kept: npt.NDArray[np.float32] | None = None
-        total = self.n_views * len(in_batches(indices, 32))
+        order = in_batches(indices, 32)
         steps = (
-            (number, batch) for number in range(self.n_views) for batch in in_batches(indices, 32)
+            (number, batch, pixels)
+            for number in range(self.n_views)
+            for batch, pixels in zip(order, pictures.batches(order, number), strict=True)
         )
-        for number, batch in track(steps, "activations", total):
-            pixels = np.stack([pictures.fresh(int(i), number) for i in batch])
+        for number, batch, pixels in track(steps, "activations", self.n_views * len(order)):
             with torch.inference_mode():
                 out = backbone.forward_to(torch.from_numpy(pixels).to(device), boundary)
             self._keep(number, batch, out.float().cpu().numpy(), len(indices))

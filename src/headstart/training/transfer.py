@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Indices = npt.NDArray[np.int64]
 
-LEAST_TO_SELECT = 8
+LEAST_TO_SELECT = 16
 """Examples of the smallest class from which an inner part is set aside to choose the best epoch;
 with fewer, every example is worth more in training."""
 
@@ -79,11 +79,13 @@ class Fitted:
         run = torch_engine(self.backbone, -1, device)
         pictures = Pictures(dataset, self.entries[0].preprocess, "off", self.seed)
         batches = in_batches(indices, 64)
-        parts = [
-            self.head.logits(run(pictures.plain(batch)))
-            for batch in track(batches, "evaluation", len(batches))
-        ]
-        pictures.close()
+        try:
+            parts = [
+                self.head.logits(run(batch))
+                for batch in track(pictures.batches(batches, 0), "evaluation", len(batches))
+            ]
+        finally:
+            pictures.close()
         return np.concatenate(parts)
 
 

@@ -1,0 +1,157 @@
+"""What every strategy promises, whatever backbone it carries over."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import bars, make_images, shared_weights
+from headstart import api, bundle
+from headstart.backbones import vision
+from headstart.data.dataset import Dataset
+from headstart.errors import DataError
+from headstart.features.heads import softmax
+from headstart.strategies.plan import Options
+from headstart.strategies.registry import STRATEGIES, strategy
+from headstart.training.transfer import Fitted
+
+NAMES = ["scratch", "frozen", "warm", "discriminative", "partial:2", "partial:-1"]
+STEPPED = [name for name in NAMES if name != "frozen"]
+BACKBONES = ["glyphs", "random:glyphs"]
+# Rates at which a random network, too, visibly learns in a few steps.
+FEW = Options(epochs=4, batch=8, body_rate=1e-3, head_rate=1e-2)
+
+
+def test_every_registered_strategy_is_covered() -> None:
+    assert {name.partition(":")[0] for name in NAMES} == set(STRATEGIES)
+
+
+def digest(fitted: Fitted) -> str:
+    """Return a digest of all numbers of a model."""
+    state = hashlib.blake2b()
+    arrays = [fitted.head.weight, fitted.head.bias, np.array(fitted.head.temperature)]
+    if fitted.backbone is not None:
+        arrays += [v.detach().numpy() for _, v in sorted(fitted.backbone.net.state_dict().items())]
+    for array in arrays:
+        state.update(np.ascontiguousarray(array).tobytes())
+    return state.hexdigest()
+
+
+def fit(name: str, backbone: str, *, seed: int = 0, data: Dataset | None = None) -> api.Fit:
+    return api.fit(
+        bars() if data is None else data, strategy=name, backbone=backbone, seed=seed, options=FEW, device="cpu"
+    )
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("name", NAMES)
+def test_fits_tiny_data_repeats_and_saves_to_the_same_answers(
+    name: str, backbone: str, tmp_path: Path, glyph_graph: Path
+) -> None:
+    data = bars()
+    result = fit(name, backbone, data=data)
+    losses = [row["loss"] for row in result.fitted.history]
+    if name == "frozen":
+        assert not losses
+        assert result.accuracy == 1.0
+    else:
+        assert len(losses) == FEW.epochs
+        assert losses[-1] < losses[0]
+    assert digest(fit(name, backbone, data=data).fitted) == digest(result.fitted)
+
+    result.save(tmp_path / "out")
+    loaded = bundle.load(tmp_path / "out")
+    everything = np.arange(len(data))
+    expected = softmax(result.fitted.logits(data, everything))
+    _, features = loaded.extract(data)
+    np.testing.assert_allclose(
+        loaded.probabilities(data, everything, features), expected, atol=1e-4
+    )
+    assert loaded.classes == data.classes
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_another_seed_trains_another_way(name: str) -> None:
+    # The same training items, so that only the order and the random weights differ.
+    data = bars()
+    splits = np.array(["train"] * 18 + ["val"] * 6, "<U5")
+    data = Dataset(**{**vars(data), "splits": splits})
+    first, second = (fit(name, "glyphs", seed=seed, data=data) for seed in (0, 1))
+    np.testing.assert_array_equal(first.parts.train, second.parts.train)
+    assert digest(first.fitted) != digest(second.fitted)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("name", ["partial:2", "partial:-1", "partial:0", "partial:5", "warm"])
+def test_what_is_frozen_did_not_move(name: str, backbone: str) -> None:
+    fitted = fit(name, backbone).fitted
+    before = vision.build(fitted.entries[0], seed=fitted.seed)
+    after = fitted.backbone
+    assert after is not None
+    plan = strategy(name).plan(after.n_blocks, 18, FEW)
+    trained = plan.stages[0].trained
+    moved = set()
+    for (key, old), new in zip(
+        before.net.state_dict().items(), after.net.state_dict().values(), strict=True
+    ):
+        if not np.array_equal(old.numpy(), new.numpy()):
+            moved.add(after.owner(key))
+            assert "running" not in key, "batch norm keeps what it learned, also where it trains"
+    assert moved == trained
+
+
+def test_scratch_starts_from_random_weights_and_learns_the_statistics() -> None:
+    fitted = fit("scratch", "glyphs").fitted
+    assert fitted.entries[0].name == "random:glyphs"
+    assert not fitted.entries[0].pretrained
+    before = vision.build(fitted.entries[0], seed=fitted.seed).net.state_dict()
+    assert fitted.backbone is not None
+    after = fitted.backbone.net.state_dict()
+    moved = [key for key in before if not np.array_equal(before[key], after[key])]
+    assert any("running_mean" in key for key in moved)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_data_are_refused_clearly(name: str, glyph_graph: Path) -> None:
+    with pytest.raises(DataError, match="only one class"):
+        fit(name, "glyphs", data=bars(classes=1))
+    with pytest.raises(DataError, match="nothing usable"):
+        fit(name, "glyphs", data=bars().take([]))
+    with pytest.raises(DataError, match="nothing is left to measure on"):
+        fit(name, "glyphs", data=bars(per_class=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_mobilenet(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADSTART_WEIGHTS", str(shared_weights()))
+    root = make_images(tmp_path / "data", {"a": 6, "b": 6})
+    rates = Options(epochs=2, batch=4, body_rate=1e-4)
+    first, second = (
+        api.fit(root, strategy=name, backbone="mobilenet_v2", options=rates, out=tmp_path / f"{i}")
+        for i in range(2)
+    )
+    assert digest(first.fitted) == digest(second.fitted)
+    pictures = sorted((root / "a").iterdir())
+    answers = list(api.predict(tmp_path / "0", pictures, device="cpu"))
+    indices = np.array([first.dataset.names.index(f"a/{path.name}") for path in pictures])
+    expected = softmax(first.fitted.logits(first.dataset, indices))
+    got = [list(answer["probabilities"].values()) for answer in answers]
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_joined_backbones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADSTART_WEIGHTS", str(shared_weights()))
+    root = make_images(tmp_path / "data", {"a": 6, "b": 6})
+    result = api.fit(root, backbone="mobilenet_v2+mobilenetv1_100", out=tmp_path / "out")
+    assert result.accuracy == 1.0
+    assert result.to_json()["backbone"] == "mobilenet_v2+mobilenetv1_100"
+    assert result.fitted.head.weight.shape == (2, 1280 + 1024)
+    Image.open(sorted((root / "b").iterdir())[0]).save(tmp_path / "new.png")
+    (answer,) = api.predict(tmp_path / "out", tmp_path / "new.png")
+    assert answer["label"] == "b"
