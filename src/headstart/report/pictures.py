@@ -74,6 +74,7 @@ def _curves(axes: Any, result: Comparison) -> None:
     several = len({row.backbone for row in result.summary}) > 1
     shots = list(dict.fromkeys(row.shots for row in result.summary))
     lines = dict.fromkeys((row.backbone, row.strategy) for row in result.summary)
+    ends = []
     for number, (backbone, strategy) in enumerate(lines):
         rows = [r for r in result.summary if (r.backbone, r.strategy) == (backbone, strategy)]
         x = [shots.index(r.shots) for r in rows]
@@ -83,20 +84,31 @@ def _curves(axes: Any, result: Comparison) -> None:
         )
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(x, [100 * r.mean for r in rows], "o-", color=colour, lw=2, ms=5)
-        name = f"{backbone} {strategy}" if several else strategy
-        axes.annotate(
-            name,
-            (x[-1], 100 * rows[-1].mean),
-            xytext=(8, 0),
-            textcoords="offset points",
-            va="center",
-            **_text(color=colour, weight="bold"),
+        ends.append(
+            (100 * rows[-1].mean, f"{backbone} {strategy}" if several else strategy, colour)
         )
     axes.set_xticks(range(len(shots)), [str(n) for n in shots])
-    axes.set_xlim(-0.2, len(shots) - 0.3 + 0.45 * max(1, len(shots) - 1) / 2)
     axes.set_xlabel("labels a class", **_text())
     axes.set_ylabel("accuracy, %", **_text())
     _plain(axes)
+    _name_lines(axes, ends)
+
+
+def _name_lines(axes: Any, ends: list[tuple[float, str, str]]) -> None:
+    """Write each line's name at its end, pushed apart so that none covers another."""
+    bottom, top = axes.get_ylim()
+    gap, below = 0.055 * (top - bottom), -np.inf
+    for height, name, colour in sorted(ends):
+        at = max(height, below + gap)
+        below = at
+        axes.annotate(
+            name,
+            (1.01, at),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            annotation_clip=False,
+            **_text(color=colour, weight="bold"),
+        )
 
 
 def _plain(axes: Any) -> None:
@@ -109,7 +121,7 @@ def _plain(axes: Any) -> None:
 
 def demo_picture(result: Comparison, data: Dataset, path: Path) -> None:
     """Draw the curves beside examples: what the backbone learned from, and the new pictures."""
-    figure = _figure(9.6, 4.4)
+    figure = _figure(10.2, 3.6)
     left, right = np.ravel(np.asarray(figure.subfigures(1, 2, width_ratios=[1.45, 1])))
     _curves(left.subplots(), result)
     source, target = right.subfigures(2, 1)
