@@ -64,9 +64,9 @@ def smooth(width: int = 640, height: int = 480) -> Image.Image:
         (npy(np.array([[0.0, np.nan]])), "not finite"),
         (npy(np.array([[0.0, 300.0]])), "from 0 to 300"),
         (npy(np.array([[-1, 3]])), "from -1 to 3"),
-        (npy(np.array(["a"])), "shape"),
-        (npy(np.array([["a"]])), "wanted uint8"),
-        (npy(np.zeros((4, 4), np.uint8))[:-3], "damaged"),
+        (npy(np.array(["a"])), "plain numbers"),
+        (npy(np.array([["a"]])), "plain numbers"),
+        (npy(np.zeros((4, 4), np.uint8))[:-3], "truncated"),
         (huge_npy(), "too large"),
     ],
 )

@@ -17,9 +17,8 @@ class Scratch(Strategy):
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Train all blocks and the head at one rate; batch norm learns from the batches."""
-        epochs = options.epochs_for(n_train, default=15, least_steps=30)
-        # Nothing learned before can be destroyed, so the body learns ten times faster than warm.
-        body, head = options.rates
-        rate = options.head_rate or min(10 * body, head)
+        epochs = options.epochs_for(n_train, default=15, least_steps=45)
+        # Nothing learned before can be destroyed, so all of it learns as fast as a new head.
+        rate = options.rates[1]
         stage = Stage((Group((*range(n_blocks), HEAD), rate),), epochs)
         return Plan((stage,), start="random", batch_statistics=True)
