@@ -27,6 +27,9 @@ scaled to a mean square length of 10."""
 SMALL = 4_000_000
 """Numbers in a feature matrix below which one thread solves fastest."""
 
+ABSENT = -1e30
+"""Bias of a class without examples: never answered, however far an item is from all others."""
+
 MOST_ROWS_TO_CHOOSE = 4000
 """Rows that choosing C looks at; the final head is solved on all of them."""
 
@@ -116,10 +119,10 @@ def _rows(values: Any, n_classes: int, present: Labels) -> Matrix:
 def _from_estimator(estimator: Any, n_classes: int) -> Head:
     """Turn scikit-learn's coefficients into a head; two classes share one row there."""
     present = np.asarray(estimator.classes_, np.int64)
-    weight, bias = np.asarray(estimator.coef_), np.atleast_1d(estimator.intercept_)
+    weight, bias = np.atleast_2d(estimator.coef_), np.atleast_1d(estimator.intercept_)
     if len(present) == 2 and len(weight) == 1:
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-    full_bias = np.full(n_classes, -1e4, np.float32)  # a class without examples is never answered
+    full_bias = np.full(n_classes, ABSENT, np.float32)
     full_bias[present] = bias
     return Head(_rows(weight, n_classes, present), full_bias)
 
@@ -154,7 +157,7 @@ def _logistic(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
 
     options = {"maxiter": 2000, "maxfun": 4000, "gtol": 1e-4 * max(cost, 1e-3), "ftol": 1e-10}
     found = minimize(loss, np.zeros(k * (width + 1)), jac=True, method="L-BFGS-B", options=options)
-    bias = np.full(n_classes, -1e4, np.float32)
+    bias = np.full(n_classes, ABSENT, np.float32)
     bias[present] = found.x[k * width :]
     return Head(_rows(found.x[: k * width].reshape(k, width), n_classes, present), bias)
 
@@ -180,7 +183,7 @@ def _centroid(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     """Nearest class mean: -|x - m|^2, of which the term |x|^2, equal for all, is left out."""
     present = np.unique(y)
     means = np.stack([x[y == c].mean(axis=0) for c in present])
-    bias = np.full(n_classes, -1e4, np.float32)
+    bias = np.full(n_classes, ABSENT, np.float32)
     bias[present] = -(means**2).sum(axis=1)
     return Head(_rows(2 * means, n_classes, present), bias)
 
@@ -193,8 +196,8 @@ def _bayes(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     # A floor of a hundredth of the largest variance: with few shots a feature that happens to be
     # constant in a class would decide alone.
     model = GaussianNB(var_smoothing=1e-2).fit(x, y)
-    mean, var = model.theta_, model.var_
-    bias = np.full(n_classes, -1e4, np.float32)
+    mean, var = model.theta_, np.maximum(model.var_, 1e-12)  # 0 where all rows are equal
+    bias = np.full(n_classes, ABSENT, np.float32)
     bias[model.classes_] = np.log(model.class_prior_) - 0.5 * (
         np.log(2 * np.pi * var) + mean**2 / var
     ).sum(axis=1)
@@ -206,8 +209,8 @@ def solve(name: str, features: Matrix, labels: Labels, n_classes: int, *, seed: 
     """Return the head called ``name``, its C chosen and its temperature fitted by inner folds.
 
     Nothing but ``features``, shape (N, D), and ``labels``, shape (N,), of the training split is
-    looked at. Where a class has fewer than two examples there can be no inner folds: C is then 1
-    and the temperature stays 1.
+    looked at. A class with a single example has no part in the inner folds; where fewer than two
+    classes have more, C is 1 and the temperature stays 1.
 
     Raises:
         UsageError: no such head.
@@ -285,12 +288,14 @@ def _choose(
     name: str, x: Matrix, y: Labels, n_classes: int, strengths: tuple[float, ...], seed: int
 ) -> tuple[float, float]:
     """Return the C with the least log loss on inner folds, and its temperature."""
-    smallest = int(np.bincount(y)[np.unique(y)].min())
-    if smallest < 2:
+    rows = np.random.default_rng(seed).permutation(len(y))[:MOST_ROWS_TO_CHOOSE]
+    counts = np.bincount(y[rows], minlength=n_classes)
+    # A class must be in the training part of every fold, or its items would only be in the way.
+    rows = rows[counts[y[rows]] >= 2]
+    if len(np.unique(y[rows])) < 2:
         return 1.0, 1.0
     best = (np.inf, 1.0, 1.0)
-    rows = np.random.default_rng(seed).permutation(len(y))[:MOST_ROWS_TO_CHOOSE]
-    folds = list(_folds(y[rows], min(5, smallest), seed))
+    folds = list(_folds(y[rows], min(5, int(counts[counts >= 2].min())), seed))
     for strength in strengths:
         out = np.zeros((len(rows), n_classes), np.float32)
         for train, test in folds:

@@ -25,9 +25,10 @@ p { margin: .3rem 0; } .quiet { color: var(--quiet); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; min-width: 60%; }
 th { font-weight: 500; color: var(--quiet); }
-th, td { text-align: right; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line);
+th, td { text-align: right; padding: .25rem .55rem .25rem 0; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 5.5rem;
+  overflow-wrap: anywhere; }
 .cell { text-align: center; padding: .25rem .6rem; }
 li { overflow-wrap: anywhere; }
 """
@@ -68,13 +69,14 @@ def page(facts: dict[str, Any]) -> str:
 
 def _headline(facts: dict[str, Any]) -> str:
     figures, data = facts["metrics"], facts["data"]
+    low, high = figures["interval"]
     return (
         f'<p class="big">{percent(figures["accuracy"])}</p>'
-        f"<p>of {figures['n']} items that it was not trained on are answered right; "
-        f"with 95 % certainty between {span(*figures['interval'])} %.</p>"
+        f"<p>of {figures['n']} items that it was not trained on are answered right; the 95 % "
+        f"interval goes from {100 * low:.1f} to {100 * high:.1f} %.</p>"
         f'<p class="quiet">Trained on {data["n_train"]} items in '
-        f"{clock(facts['seconds']['features'] + facts['seconds']['train'])}. When it says 90 %, it "
-        f"is off by {100 * figures['calibration_error']:.1f} points on average.</p>"
+        f"{clock(facts['seconds']['features'] + facts['seconds']['train'])}. The probabilities "
+        f"that it states are off by {100 * figures['calibration_error']:.1f} points on average.</p>"
     )
 
 
