@@ -17,7 +17,7 @@ from headstart.bundle import Bundle
 from headstart.data.audit import Audit
 from headstart.data.audit import audit as audit_dataset
 from headstart.data.dataset import Dataset, Rejected
-from headstart.data.images import examine
+from headstart.data.images import Decoded, examine
 from headstart.data.reading import read
 from headstart.data.split import Split, draw, split
 from headstart.device import pick
@@ -200,7 +200,14 @@ def _entries(
             f"{dataset.root} holds {dataset.kind}s, but the backbone '{backbone}' is for "
             f"{entries[0].kind}s."
         )
-    wanted = channels or array_channels(dataset)
+    picture = first_picture(dataset)
+    wanted = channels or array_channels(picture)
+    if backbone == "glyphs" and picture and min(picture.width, picture.height) > 64:
+        _note(
+            notes,
+            "glyphs learned from small printed characters; for photos name a backbone that learned "
+            "from photos, such as torchvision:mobilenet_v2",
+        )
     if wanted is None:
         return entries
     for entry in entries:
@@ -213,18 +220,21 @@ def _entries(
     return tuple(entry.with_channels(wanted) for entry in entries)
 
 
-def array_channels(dataset: Dataset) -> int | None:
-    """Return how many channels the first array file has; None where items are picture files."""
+def first_picture(dataset: Dataset) -> Decoded | None:
+    """Return the first of the data set's pictures that can be unpacked, among the first 20."""
     for index in range(min(len(dataset), 20)):
         try:
-            content = dataset.content(index)
-            if not content.startswith(b"\x93NUMPY"):
-                return None
-            shape = np.asarray(examine(content).image).shape
-            return shape[2] if len(shape) == 3 else 1
+            return examine(dataset.content(index))
         except (OSError, ItemError):
             continue
     return None
+
+
+def array_channels(picture: Decoded | None) -> int | None:
+    """Return how many channels a picture from an array file has; None for picture files."""
+    if picture is None or not isinstance(picture.image, np.ndarray):
+        return None
+    return picture.image.shape[2] if picture.image.ndim == 3 else 1
 
 
 def _look(

@@ -82,7 +82,7 @@ class Store:
     write permission) are kept in memory for this run, and one notice says so.
     """
 
-    def __init__(self, folder: Path | None, fields: list[Any], *, flush_rows: int = 2048) -> None:
+    def __init__(self, folder: Path | None, fields: list[Any], *, flush_rows: int = 512) -> None:
         self.folder = folder
         self.dtype = np.dtype([("digest", DIGEST), *fields])
         self._flush_rows = flush_rows

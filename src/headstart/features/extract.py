@@ -96,6 +96,10 @@ class _Source:
         store.add(rows)
         self.misses += len(vectors)
 
+    def flush(self) -> None:
+        if self._store is not None:
+            self._store.flush()
+
     def finish(self) -> Store:
         # Of width 0 where nothing was ever computed, for no item is usable.
         store = self._open(0) if self._store is None else self._store
@@ -127,8 +131,12 @@ def extract(
     start = time.perf_counter()
     sources = [_Source(entry, block, device, seed) for entry in entries]
     passes = _passes(dataset, sources)
-    audit = collect(dataset, next(passes))
-    return audit, _finish(audit.digests, sources, passes, start)
+    try:
+        audit = collect(dataset, next(passes))
+        return audit, _finish(audit.digests, sources, passes, start)
+    finally:  # interrupted or not: what was computed is kept
+        for source in sources:
+            source.flush()
 
 
 def vectors(
