@@ -19,7 +19,7 @@ from headstart.data.audit import audit as audit_dataset
 from headstart.data.dataset import Dataset, Rejected
 from headstart.data.images import Decoded, examine
 from headstart.data.reading import read
-from headstart.data.split import Split, draw, split
+from headstart.data.split import Split, check_share, draw, split
 from headstart.device import pick
 from headstart.errors import DataError, HeadstartError, ItemError, UsageError
 from headstart.evaluation import metrics
@@ -160,6 +160,7 @@ def fit(
     chosen, device = find_strategy(strategy), pick(device)
     if out is not None:
         bundles.check_target(Path(out))
+    check_share("val", val)
     if shots is not None and shots < 1:
         raise UsageError(f"shots is {shots}, but must be 1 or more.")
     dataset = _read(data, reading)
@@ -198,7 +199,7 @@ def _entries(
     if entries[0].kind != dataset.kind:
         raise DataError(
             f"{dataset.root} holds {dataset.kind}s, but the backbone '{backbone}' is for "
-            f"{entries[0].kind}s."
+            f"{entries[0].kind}s. Texts can be read and audited, but not fitted yet."
         )
     picture = first_picture(dataset)
     wanted = channels or array_channels(picture)
@@ -445,6 +446,7 @@ def compare(
         BackboneError: a backbone or its weights are not here.
     """
     chosen = [find_strategy(name) for name in strategies]
+    check_share("val", val)
     if not chosen or not backbones or draws < 1 or any(n != "all" and n < 1 for n in shots):
         raise UsageError(
             "compare needs at least one strategy, one backbone and one draw, and shots of 1 or "

@@ -46,7 +46,7 @@ def find(name: str) -> tuple[str, str]:
             return candidate, architecture
     every = [f"{lib}:{n}" for lib in known for n in known[lib] if library in ("", lib)]
     raise BackboneError(
-        f"no backbone is called '{name}': {_nearest(name, every)}. Give one of headstart's own "
+        f"no backbone is called '{name}'; {_nearest(name, every)} Give one of headstart's own "
         "(glyphs), a file in a HEADSTART_WEIGHTS directory, torchvision:NAME or timm:NAME."
     )
 
@@ -54,7 +54,7 @@ def find(name: str) -> tuple[str, str]:
 def _nearest(name: str, every: list[str]) -> str:
     near = unknown("backbone", name, every)
     hint = str(near).partition("did you mean ")[2].partition("?")[0]
-    return f"did you mean {hint}?" if hint else "no name comes near"
+    return f"did you mean {hint}?" if hint else "no name comes near."
 
 
 def describe(name: str) -> Entry:

@@ -33,7 +33,7 @@ def split(dataset: Dataset, usable: Indices, *, val: float = 0.2, seed: int = 0)
     Raises:
         UsageError: ``val`` is not between 0 and 1, or ``seed`` is negative.
     """
-    _check_share("val", val)
+    check_share("val", val)
     usable = np.sort(np.asarray(usable, np.int64))
     own = _own(dataset.splits[usable])
     if own is not None:
@@ -51,7 +51,7 @@ def inner(labels: Indices, train: Indices, *, fraction: float = 0.2, seed: int =
         fraction: the share of each class to choose by; the only item of a class is for fitting.
         seed: the same seed gives the same parts.
     """
-    _check_share("fraction", fraction)
+    check_share("fraction", fraction)
     return _stratified(labels, np.sort(np.asarray(train, np.int64)), fraction, [seed, _INNER])
 
 
@@ -126,6 +126,7 @@ def _sorted(parts: list[Indices]) -> Indices:
     return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
 
-def _check_share(name: str, share: float) -> None:
+def check_share(name: str, share: float) -> None:
+    """Raise `UsageError` unless ``share`` lies between 0 and 1, both left out."""
     if not 0 < share < 1:
         raise UsageError(f"{name} must lie between 0 and 1; got {share}. Try {name}=0.2")

@@ -46,7 +46,12 @@ class Features:
     @property
     def n_features(self) -> int:
         """Length of the joined vector."""
-        return sum(int(store.dtype["vector"].shape[0]) for store in self.stores)
+        return sum(self.widths)
+
+    @property
+    def widths(self) -> list[int]:
+        """Length of each backbone's vector."""
+        return [int(store.dtype["vector"].shape[0]) for store in self.stores]
 
     def rows(self, indices: npt.NDArray[np.int64]) -> Vectors:
         """Return the features of the items at ``indices``, shape (len(indices), n_features)."""

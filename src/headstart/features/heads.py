@@ -7,7 +7,7 @@ export serves them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -205,9 +205,18 @@ def _bayes(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     return Head(weight, bias, square=_rows(-0.5 / var, n_classes, model.classes_))
 
 
-def solve(name: str, features: Matrix, labels: Labels, n_classes: int, *, seed: int = 0) -> Head:
+def solve(
+    name: str,
+    features: Matrix,
+    labels: Labels,
+    n_classes: int,
+    *,
+    seed: int = 0,
+    widths: Sequence[int] = (),
+) -> Head:
     """Return the head called ``name``, its C chosen and its temperature fitted by inner folds.
 
+    ``widths`` are the lengths of the vectors that were joined, where they were.
     Nothing but ``features``, shape (N, D), and ``labels``, shape (N,), of the training split is
     looked at. A class with a single example has no part in the inner folds; where fewer than two
     classes have more, C is 1 and the temperature stays 1.
@@ -224,7 +233,7 @@ def solve(name: str, features: Matrix, labels: Labels, n_classes: int, *, seed: 
         raise unknown("head", name, SOLVERS)
     strengths = STRENGTHS if name in HAS_STRENGTH else (1.0,)
     with _few_threads(features):
-        x, unscale = _scaled(features)
+        x, unscale = _scaled(features, widths or [features.shape[1]])
         x, unrotate = _rotated(x) if name in HAS_STRENGTH else (x, _same)
         strength, temperature = _choose(name, x, labels, n_classes, strengths, seed)
         head = SOLVERS[name](x, labels, n_classes, strength)
@@ -242,19 +251,23 @@ def _few_threads(x: Matrix) -> Iterator[None]:
         yield
 
 
-def _scaled(x: Matrix) -> tuple[Matrix, Callable[[Head], Head]]:
-    """Centre the features and divide by one number, so that C means the same for every backbone.
+def _scaled(x: Matrix, widths: Sequence[int]) -> tuple[Matrix, Callable[[Head], Head]]:
+    """Centre the features and divide each backbone's by one number.
 
-    One number and not one for each feature: dividing each by its spread blows up features that
-    hardly ever fire, which few shots cannot tell from signal.
+    So C means the same for every backbone, and joined ones weigh alike. One number and not one for
+    each feature: dividing each by its spread blows up features that hardly ever fire, which few
+    shots cannot tell from signal.
     """
     mean = x.mean(axis=0)
-    scale = float(np.sqrt(((x - mean) ** 2).sum(axis=1).mean())) or 1.0
-    scale /= np.sqrt(10.0)
+    spread = ((x - mean) ** 2).mean(axis=0)
+    parts = np.split(spread, np.cumsum(widths)[:-1])
+    lengths = [float(np.sqrt(part.sum() * len(parts) / 10.0)) or 1.0 for part in parts]
+    scale = np.repeat(np.asarray(lengths, np.float32), widths)
 
     def undo(head: Head) -> Head:
         # With z = (x - mean) / scale:  w z + s z^2  multiplied out in x and x^2.
-        weight, bias = head.weight / scale, head.bias - head.weight @ mean / scale
+        weight = head.weight / scale
+        bias = head.bias - weight @ mean
         if head.square is None:
             return replace(head, weight=weight, bias=bias)
         square = head.square / scale**2

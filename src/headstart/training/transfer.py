@@ -125,9 +125,13 @@ def transfer(
         if features is None:
             _, features = extract(dataset, entries, device=device, seed=seed)
             start = time.perf_counter()
-        labels = dataset.labels[train]
         head = solve(
-            plan.solver or "logistic", features.rows(train), labels, len(dataset.classes), seed=seed
+            plan.solver or "logistic",
+            features.rows(train),
+            dataset.labels[train],
+            len(dataset.classes),
+            seed=seed,
+            widths=features.widths,
         )
         seconds = time.perf_counter() - start
         return Fitted(name, tuple(entries), dataset.classes, head, seed, seconds=seconds)
