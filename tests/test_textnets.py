@@ -116,7 +116,10 @@ def test_weights_come_back(name: str, vectors) -> None:
         textnets.restore(name, {})
 
 
-@every
+# torch's own attention freezes the length in the older exporter; the newer one takes 10 s.
+@pytest.mark.parametrize(
+    "name", ["bilstm", "bigru", "textcnn", pytest.param("transformer", marks=pytest.mark.slow)]
+)
 def test_the_graph_answers_as_torch(name: str, tmp_path: Path) -> None:
     backbone = textnets.build(name, VOCABULARY, VECTORS)
     features.export(backbone, tmp_path / "graph.onnx", vocabulary=VOCABULARY)

@@ -178,6 +178,8 @@ def load(path: str | Path) -> Bundle:
         ) from None
     except (OSError, ValueError) as error:
         raise BundleError(f"{folder / 'bundle.json'} cannot be read: {error}") from error
+    from safetensors import SafetensorError
+
     version = facts.get("format") if isinstance(facts, dict) else None
     if not isinstance(version, int) or version > FORMAT:
         raise BundleError(
@@ -185,7 +187,7 @@ def load(path: str | Path) -> Bundle:
         )
     try:
         return _assemble(folder, facts)
-    except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
+    except (OSError, KeyError, TypeError, ValueError, IndexError, SafetensorError) as error:
         raise BundleError(f"{folder} is damaged: {type(error).__name__}: {error}") from error
 
 
@@ -245,10 +247,10 @@ def _tensors(fitted: Fitted) -> dict[str, npt.NDArray[Any]]:
         out["head.square"] = fitted.head.square
     for i, entry in enumerate(fitted.entries):
         state = _state(fitted, entry)
-        out |= {f"backbone.{i}.{name}": np.ascontiguousarray(v) for name, v in state.items()}
+        out |= {f"backbone.{i}.{name}": np.asarray(v, order="C") for name, v in state.items()}
     if fitted.backbone is not None and fitted.entries[0].kind == "image":
         out["before.first_convolution"] = _first_convolution(fitted)
-    return {name: np.ascontiguousarray(value) for name, value in out.items()}
+    return {name: np.asarray(value, order="C") for name, value in out.items()}
 
 
 def _state(fitted: Fitted, entry: Entry) -> dict[str, npt.NDArray[Any]]:

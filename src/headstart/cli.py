@@ -30,7 +30,7 @@ app.add_typer(pretrain_app, name="pretrain")
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
-Data = Annotated[Path, typer.Argument(help="A folder of classes, or a table.")]
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="A folder of classes, or a table.")]
 Saved = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that fit made.")]
 Backbone = Annotated[
     str, typer.Option(help="Name, or x+y to join features; random:x for random weights.")

@@ -1,0 +1,170 @@
+"""Comparisons: paired draws, honest verdicts, a budget that is kept."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import bars
+from headstart import api
+from headstart.errors import DataError, UsageError
+from headstart.evaluation import compare as module
+from headstart.evaluation.compare import Comparison, Run, summarise
+from headstart.evaluation.metrics import mean_interval
+from headstart.strategies.plan import Options
+from headstart.training.transfer import Fitted
+
+ONE = Options(epochs=1)
+
+
+def runs(shots: int | str = 8, **accuracies: list[float]) -> list[Run]:
+    """Return runs of strategies on draws 0, 1, 2, ..."""
+    return [
+        Run("glyphs", name, shots, draw, value, 1.0 + draw)  # type: ignore[arg-type]
+        for name, values in accuracies.items()
+        for draw, value in enumerate(values)
+    ]
+
+
+def verdicts(**accuracies: list[float]) -> dict[str, str]:
+    return {row.strategy: row.verdict for row in summarise(runs(**accuracies))}
+
+
+def test_verdicts_are_about_paired_differences() -> None:
+    # The draws differ far more than the strategies; paired, the difference is clear all the same.
+    luck = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+    noise = np.array([0.0, 0.002, -0.002, 0.001, -0.001])
+    found = verdicts(
+        good=luck.tolist(), worse=(luck - 0.03 + noise).tolist(), same=(luck - 5 * noise).tolist()
+    )
+    assert found["worse"] == "lower"
+    assert {found["good"], found["same"]} == {"best", "not distinguishable"}
+
+
+def test_one_draw_says_nothing() -> None:
+    assert verdicts(a=[0.9], b=[0.1]) == {"a": "best", "b": "only one draw"}
+
+
+def test_equal_draws_are_not_distinguishable() -> None:
+    assert verdicts(a=[0.9, 0.8], b=[0.9, 0.8]) == {"a": "best", "b": "not distinguishable"}
+
+
+def test_verdicts_are_given_for_each_number_of_shots() -> None:
+    rows = list(
+        summarise(runs(1, a=[0.5, 0.51], b=[0.2, 0.21]) + runs("all", a=[0.1, 0.11], b=[0.9, 0.91]))
+    )
+    assert [(row.shots, row.strategy, row.verdict) for row in rows] == [
+        (1, "a", "best"),
+        (1, "b", "lower"),
+        ("all", "a", "lower"),
+        ("all", "b", "best"),
+    ]
+
+
+def test_summary_holds_mean_interval_and_time() -> None:
+    (row,) = summarise(runs(a=[0.5, 0.7, 0.9]))
+    assert (row.mean, row.low, row.high) == mean_interval([0.5, 0.7, 0.9])
+    assert row.seconds == 2.0
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, tuple[int, ...], int]]:
+    """What each run was given: strategy, number of items, the items, the seed."""
+    given: list[tuple[str, int, tuple[int, ...], int]] = []
+    real = module.transfer
+
+    def spy(dataset: Any, train: Any, entries: Any, name: str, **how: Any) -> Fitted:
+        given.append((name, len(train), tuple(map(int, train)), how["seed"]))
+        return real(dataset, train, entries, name, **how)
+
+    monkeypatch.setattr(module, "transfer", spy)
+    return given
+
+
+def test_all_strategies_see_the_same_items(seen: Any, glyph_graph: Any) -> None:
+    data = bars(per_class=15)
+    result = api.compare(
+        data, strategies=["frozen", "partial:-1"], shots=[1, 4], draws=3, options=ONE
+    )
+    drawn: dict[tuple[int, int], set[tuple[int, ...]]] = {}
+    for _, n, items, seed in seen:
+        drawn.setdefault((n, seed), set()).add(items)
+    assert len(drawn) == 2 * 3
+    assert all(len(items) == 1 for items in drawn.values())
+    assert len({next(iter(items)) for (n, _), items in drawn.items() if n == 8}) == 3
+    # More shots hold the fewer of the same draw, and no draw touches what is measured on.
+    for seed in range(3):
+        assert set(next(iter(drawn[2, seed]))) < set(next(iter(drawn[8, seed])))
+    assert len({i for items in drawn.values() for i in next(iter(items))}) <= 24
+    assert len(result.runs) == 2 * 2 * 3
+    assert result.unfinished == 0
+
+
+def test_the_budget_leaves_out_what_would_come_after(monkeypatch: Any, glyph_graph: Any) -> None:
+    now = iter(range(100))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(now)))
+    result = api.compare(bars(), strategies=["frozen"], draws=9, budget=3.5)
+    assert 1 < len(result.runs) < 9
+    assert len(result.runs) + result.unfinished == 9
+    assert [run.draw for run in result.runs] == list(range(len(result.runs)))
+
+
+def test_no_budget_is_too_small_for_one_run(glyph_graph: Any) -> None:
+    result = api.compare(bars(), strategies=["frozen"], draws=3, budget=0.0)
+    assert (len(result.runs), result.unfinished) == (1, 2)
+
+
+def test_repeats(glyph_graph: Any) -> None:
+    first, second = (
+        api.compare(bars(classes=3), strategies=["frozen"], shots=[1], draws=4) for _ in range(2)
+    )
+    assert [run.accuracy for run in first.runs] == [run.accuracy for run in second.runs]
+
+
+@pytest.mark.slow
+def test_workers_do_not_change_the_figures(glyph_graph: Any) -> None:
+    alone, together = (
+        api.compare(
+            bars(classes=3),
+            strategies=["frozen", "partial:-1"],
+            shots=[1, 2],
+            draws=2,
+            options=ONE,
+            workers=workers,
+        )
+        for workers in (1, 2)
+    )
+
+    def figures(result: Comparison) -> list[tuple[Any, ...]]:
+        return [(r.backbone, r.strategy, r.shots, r.draw, r.accuracy) for r in result.runs]
+
+    assert figures(alone) == figures(together)
+
+
+def test_json_is_as_promised(glyph_graph: Any) -> None:
+    result = api.compare(
+        bars(), strategies=["frozen"], backbones=["glyphs"], shots=[1, "all"], draws=2
+    )
+    found = json.loads(json.dumps(result.to_json()))
+    keys = {"backbone", "strategy", "shots", "draw", "accuracy", "seconds"}
+    assert all(row.keys() == keys for row in found["runs"])
+    assert [row["shots"] for row in found["runs"]] == [1, "all", 1, "all"]
+    keys = {"backbone", "strategy", "shots", "mean", "low", "high", "seconds", "verdict"}
+    assert all(row.keys() == keys for row in found["summary"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"strategies": []}, {"draws": 0}, {"shots": [0]}, {"backbones": []}, {"strategies": ["x"]}],
+)
+def test_wrong_use(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        api.compare(bars(), **{"strategies": ["frozen"], **wrong})
+
+
+def test_nothing_to_measure_on(glyph_graph: Any) -> None:
+    with pytest.raises(DataError, match="nothing is left to measure on"):
+        api.compare(bars(per_class=1), strategies=["frozen"])
