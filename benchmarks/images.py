@@ -26,7 +26,7 @@ ROWS: dict[str, tuple[str, str, str, list[int], list[str]]] = {
         [0, 1, 2],
         FIVE,
     ),
-    "hymenoptera-scratch": ("hymenoptera", "mobilenet_v2", "scratch", [0], []),
+    "hymenoptera-scratch": ("hymenoptera", "mobilenet_v2", "scratch", [0], FIVE),
 }
 HOME = Path(tempfile.gettempdir()) / "headstart-benchmark"
 

@@ -43,7 +43,12 @@ def digest(fitted: Fitted) -> str:
 
 def fit(name: str, backbone: str, *, seed: int = 0, data: Dataset | None = None) -> api.Fit:
     return api.fit(
-        bars() if data is None else data, strategy=name, backbone=backbone, seed=seed, options=FEW, device="cpu"
+        bars() if data is None else data,
+        strategy=name,
+        backbone=backbone,
+        seed=seed,
+        options=FEW,
+        device="cpu",
     )
 
 

@@ -111,7 +111,7 @@ def test_centroid(shape: tuple[int, int]) -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(0.1, 8.0))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_temperature(seed: int, sharpness: float) -> None:
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(50, 4)).astype(np.float32)
@@ -175,7 +175,7 @@ def test_one_shot_a_class(name: str, classes: int) -> None:
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(factor=st.floats(1e-3, 1e3), offset=st.floats(-3, 3))
 def test_answers_do_not_depend_on_the_scale_of_the_features(
     name: str, factor: float, offset: float

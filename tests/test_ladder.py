@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -90,9 +91,14 @@ def names(node: ast.AST) -> list[str]:
     return [f"{node.module}.{alias.name}" for alias in node.names]
 
 
+@cache
+def body(path: Path) -> list[ast.stmt]:
+    return ast.parse(path.read_text("utf-8")).body
+
+
 def imports(module: str, *, at_import: bool = False) -> Iterator[tuple[str, bool]]:
     path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
-    for node, types in statements(ast.parse(path.read_text("utf-8")).body, at_import=at_import):
+    for node, types in statements(body(path), at_import=at_import):
         for name in names(node):
             yield name, types
 

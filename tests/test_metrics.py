@@ -37,7 +37,7 @@ def test_wilson_solves_its_equation(correct: int, n: int) -> None:
     for end, at in ((low, 0.0), (high, 1.0)):
         gap = (correct / n - end) ** 2 - Z95**2 * end * (1 - end) / n
         assert gap == pytest.approx(0, abs=1e-9) or end == pytest.approx(at)
-    assert 0 <= low <= correct / n <= high <= 1
+    assert 0 <= low <= correct / n + 1e-12 <= high + 2e-12 <= 1 + 2e-12
 
 
 def test_z_is_the_normal_quantile() -> None:

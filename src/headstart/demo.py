@@ -19,7 +19,7 @@ from headstart.evaluation.compare import Comparison
 
 SHOTS = (1, 2, 4, 8)
 STRATEGIES = ("scratch", "warm", "frozen")
-HELD_OUT = 0.3
+HELD_OUT = 0.2
 
 
 def digits() -> Dataset:

@@ -87,6 +87,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any) -> TransferClassifier:  # noqa: N803 - scikit-learn's names
         """Fit on items ``X`` with labels ``y``, shape (N,)."""
+        if y is None:
+            raise ValueError("fit requires y to be passed, but the target y is None")
         items, labels = self._checked(X, y)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
@@ -104,7 +106,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             # Kept: a grid search and cross-validation come by with the same pictures many times.
             faults, features = vectors(dataset, entries, device=device, seed=self.seed, keep=True)
         else:
-            faults = {item.index: item.fault for item in scan(dataset) if item.fault}
+            faults = _faults(dataset)
         _refuse(faults, dataset)
         self.fitted_: Fitted = transfer(
             dataset,
@@ -135,6 +137,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         everything = np.arange(len(dataset))
         device = pick(self.device)
         if self.fitted_.backbone is not None:
+            _refuse(_faults(dataset), dataset)
             return self.fitted_.logits(dataset, everything, device=device)
         faults, features = vectors(dataset, self.fitted_.entries, device=device, seed=self.seed)
         _refuse(faults, dataset)
@@ -146,7 +149,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             labels = None if y is None else np.asarray(y)
             return [str(path) for path in X], labels
         options: dict[str, Any] = {"reset": y is not None, "allow_nd": True}
-        if np.ndim(X) <= 2 and np.asarray(X).dtype != np.uint8:
+        seen = np.asarray(X)
+        if seen.ndim <= 2 and seen.dtype != np.uint8:
             options["dtype"] = np.float64
         if y is None:
             return validate_data(self, X, **options), None
@@ -183,6 +187,10 @@ def _are_paths(X: Any) -> bool:  # noqa: N803
             X.ndim == 1 and X.dtype.kind in "UO" and all(isinstance(x, str | PathLike) for x in X)
         )
     return isinstance(X, list | tuple) and len(X) > 0 and isinstance(X[0], str | PathLike)
+
+
+def _faults(dataset: Dataset) -> dict[int, str]:
+    return {item.index: item.fault for item in scan(dataset) if item.fault}
 
 
 def _refuse(faults: dict[int, str], dataset: Dataset) -> None:

@@ -165,7 +165,7 @@ def filters(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32], pat
     columns = 8 if shown <= 32 else 12
     rows = -(-shown // columns)
     figure = _figure(9.6, 0.42 * rows + 1.0)
-    top = float(max(np.abs(before).max(), np.abs(after).max()))
+    top = float(max(np.abs(before).max(), np.abs(after).max())) or 1.0
     for part, kernel, title in zip(
         np.ravel(np.asarray(figure.subfigures(1, 2, wspace=0.04))),
         (before, after),

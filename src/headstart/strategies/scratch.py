@@ -17,7 +17,7 @@ class Scratch(Strategy):
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Train all blocks and the head at one rate; batch norm learns from the batches."""
-        epochs = options.epochs_for(n_train, default=15, least_steps=45)
+        epochs = options.epochs_for(n_train, default=15, least_steps=40)
         # Nothing learned before can be destroyed, so all of it learns as fast as a new head.
         rate = options.rates[1]
         stage = Stage((Group((*range(n_blocks), HEAD), rate),), epochs)

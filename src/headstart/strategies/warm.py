@@ -19,7 +19,7 @@ def rates_by_block(n_blocks: int, top: float, decay: float) -> list[float]:
 def train_from(first: int, n_blocks: int, n_train: int, options: Options) -> Plan:
     """Return the plan that trains the blocks from ``first`` up and a faster head."""
     body, head = options.rates
-    epochs = options.epochs_for(n_train, default=10, least_steps=30)
+    epochs = options.epochs_for(n_train, default=10, least_steps=20)
     rates = rates_by_block(n_blocks, body, options.decay)
     groups = [Group((block,), rates[block]) for block in range(first, n_blocks)]
     if options.decay == 1 and groups:

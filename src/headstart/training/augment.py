@@ -66,7 +66,10 @@ def view(
     if rng.random() < level.flip:
         picture = F.horizontal_flip(picture)
     if level.degrees:
-        picture = F.rotate(picture, float(rng.uniform(-level.degrees, level.degrees)), mode)
+        # torchvision turns tensors of other than three channels no finer than bilinearly.
+        coarse = isinstance(picture, torch.Tensor) and mode is InterpolationMode.BICUBIC
+        how = InterpolationMode.BILINEAR if coarse else mode
+        picture = F.rotate(picture, float(rng.uniform(-level.degrees, level.degrees)), how)
     if level.colour and preprocess.channels == 3:
         picture = _colours(picture, level.colour, rng)
     if isinstance(picture, torch.Tensor):

@@ -1,0 +1,125 @@
+"""Graph and torch give the same features, and a graph is made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.backbones import vision
+from headstart.backbones.registry import resolve
+from headstart.errors import HeadstartError, UsageError
+from headstart.features import engine as module
+from headstart.features.engine import engine, graph_path, torch_engine, weights_key
+
+
+def pixels(n: int, channels: int = 1, side: int = 32) -> np.ndarray:
+    rng = np.random.default_rng(n)
+    return rng.integers(0, 256, (n, side, side, channels)).astype(np.uint8)
+
+
+def test_graph_and_torch_agree_at_every_batch_size(glyph_graph: Path) -> None:
+    entry = resolve("glyphs")
+    graph = engine(entry)
+    torch = torch_engine(vision.build(entry), -1, "cpu")
+    for n in (1, 2, 7):
+        expected = torch(pixels(n))
+        assert expected.shape == (n, 128)
+        assert expected.dtype == np.float32
+        np.testing.assert_allclose(graph(pixels(n)), expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_an_item_does_not_depend_on_its_batch(glyph_graph: Path) -> None:
+    run = engine(resolve("glyphs"))
+    together = run(pixels(7))
+    alone = np.concatenate([run(pixels(7)[i : i + 1]) for i in range(7)])
+    np.testing.assert_allclose(together, alone, atol=1e-5 * np.abs(alone).max())
+
+
+@pytest.mark.parametrize("block", [0, 2, 4])
+def test_features_of_a_block_are_means_over_positions(block: int) -> None:
+    import torch
+
+    entry = resolve("glyphs")
+    backbone = vision.build(entry)
+    with torch.inference_mode():
+        maps = backbone.forward_to(torch.from_numpy(pixels(3)), block + 1)
+    expected = maps.mean((2, 3)).numpy() if maps.ndim == 4 else maps.numpy()
+    got = engine(entry, block=block)(pixels(3))
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+    assert graph_path(entry.key(), block).is_file()
+
+
+@pytest.mark.parametrize("block", [-2, 5])
+def test_no_such_block(block: int) -> None:
+    with pytest.raises(UsageError, match=f"block {block} is out of range: this backbone has 0 to"):
+        engine(resolve("glyphs"), block=block)
+
+
+def test_a_graph_is_made_once(monkeypatch: pytest.MonkeyPatch, headstart_home: Path) -> None:
+    made: list[Path] = []
+    real = module.export
+
+    def counting(backbone: object, path: Path, **how: object) -> None:
+        made.append(path)
+        real(backbone, path, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "export", counting)
+    first, second = engine(resolve("glyphs")), engine(resolve("glyphs"))
+    assert len(made) == 1
+    np.testing.assert_array_equal(first(pixels(2)), second(pixels(2)))
+    assert [path.name for path in (headstart_home / "graphs").iterdir()] == [made[0].name]
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", None], ids=["empty", "rubbish", "truncated"])
+def test_a_damaged_graph_is_made_again(
+    content: bytes | None, glyph_graph: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = engine(resolve("glyphs"))(pixels(2))
+    whole = glyph_graph.read_bytes()
+    glyph_graph.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    np.testing.assert_allclose(engine(resolve("glyphs"))(pixels(2)), expected, atol=1e-5)
+    assert "making a damaged graph again" in caplog.text
+    caplog.clear()
+    engine(resolve("glyphs"))
+    assert caplog.text == ""
+
+
+def test_random_weights_of_two_seeds_do_not_share_a_graph() -> None:
+    entry = resolve("random:glyphs", seed=0)
+    assert weights_key(entry, 0) != weights_key(entry, 1)
+    one, two = engine(entry, seed=0)(pixels(2)), engine(entry, seed=1)(pixels(2))
+    assert not np.allclose(one, two)
+    expected = torch_engine(vision.build(entry, seed=1), -1, "cpu")(pixels(2))
+    np.testing.assert_allclose(two, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.slow
+def test_a_graph_that_answers_otherwise_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, headstart_home: Path
+) -> None:
+    monkeypatch.setattr(module, "_difference", lambda *_: 0.5)
+    with pytest.raises(HeadstartError, match=r"differ from torch's by 5.0e-01"):
+        engine(resolve("glyphs"))
+    assert list((headstart_home / "graphs").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_newer_exporter_writes_one_file(
+    monkeypatch: pytest.MonkeyPatch, headstart_home: Path
+) -> None:
+    real = module._write
+
+    def only_new(net: object, path: Path, shape: tuple[int, ...], *, dynamo: bool) -> None:
+        if not dynamo:
+            raise RuntimeError("the older exporter cannot")
+        real(net, path, shape, dynamo=True)
+
+    monkeypatch.setattr(module, "_write", only_new)
+    entry = resolve("glyphs")
+    expected = torch_engine(vision.build(entry), -1, "cpu")(pixels(7))
+    np.testing.assert_allclose(
+        engine(entry)(pixels(7)), expected, atol=1e-4 * np.abs(expected).max()
+    )
+    assert len(list((headstart_home / "graphs").iterdir())) == 1

@@ -1,0 +1,141 @@
+"""What is drawn: PNGs of sensible size, in any script, and a page for any number of classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import bars, save_bars
+from headstart import api
+from headstart.bundle import load
+from headstart.evaluation.compare import Comparison, Run, summarise
+from headstart.report import html, pictures
+from headstart.report.pictures import readable
+
+
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        pixels = np.asarray(picture.convert("L"))
+        assert pixels.std() > 1, "an empty picture"
+        return picture.size
+
+
+def comparison(*strategies: str) -> Comparison:
+    runs = [
+        Run("glyphs", name, shots, draw, 0.5 + 0.1 * draw + 0.02 * i, 1.0)
+        for i, name in enumerate(strategies)
+        for shots in (1, 4, "all")
+        for draw in range(3)
+    ]
+    return Comparison(tuple(runs), tuple(summarise(runs)))  # type: ignore[arg-type]
+
+
+def test_readable_says_what_the_fonts_can_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert readable("Ameise, abeille, пчела", "class 0") == "Ameise, abeille, пчела"
+    assert readable("\U0010fffd", "class 0") == "class 0"
+    usual = pictures._fonts()[:1]
+    monkeypatch.setattr(pictures, "_fonts", lambda: usual)
+    assert readable("蚂蚁", "class 0") == "class 0"
+    wide = (*usual, ("Wide", frozenset(map(ord, "蚂蚁"))))
+    monkeypatch.setattr(pictures, "_fonts", lambda: wide)
+    assert readable("蚂蚁 x", "class 0") == "蚂蚁 x"
+
+
+def test_curves(tmp_path: Path) -> None:
+    pictures.curves(comparison("scratch", "warm", "frozen"), tmp_path / "curves.png")
+    width, height = size(tmp_path / "curves.png")
+    assert 500 < width < 1500
+    assert 300 < height < 1000
+
+
+def test_curves_of_one_point(tmp_path: Path) -> None:
+    runs = [Run("x", "frozen", "all", 0, 0.5, 1.0)]
+    pictures.curves(Comparison(tuple(runs), tuple(summarise(runs))), tmp_path / "one.png")
+    assert size(tmp_path / "one.png")[0] > 500
+
+
+NAMES = ["蚂蚁", "пчела", "🐜", "$x^2$ & <b>"]
+
+
+def test_names_in_any_script_give_no_warning(tmp_path: Path) -> None:
+    # Warnings are errors here: a missing glyph would be one.
+    rng = np.random.default_rng(0)
+    pictures.embedding(rng.normal(size=(20, 2)), np.arange(20) % 4, NAMES, tmp_path / "e.png")
+    assert size(tmp_path / "e.png")[0] > 600
+    root = save_bars(tmp_path / "data", per_class=2)
+    names = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*.png"))]
+    rows = [
+        {"item": item, "predicted": NAMES[i], "label": NAMES[i - 1], "probability": 0.9}
+        for i, item in enumerate([*names[:3], "gone.png"])
+    ]
+    assert pictures.errors(rows, root, tmp_path / "errors.png") == 3
+    assert size(tmp_path / "errors.png")[1] > 150
+
+
+def test_many_errors_and_many_classes_stay_on_one_picture(tmp_path: Path) -> None:
+    row = {"item": "gone.png", "predicted": "a", "label": "b", "probability": 0.5}
+    assert pictures.errors([row] * 100, tmp_path, tmp_path / "errors.png") == 0
+    assert max(size(tmp_path / "errors.png")) < 3000
+    rng = np.random.default_rng(0)
+    labels = np.arange(300) % 100
+    names = [f"class {i}" for i in range(100)]
+    pictures.embedding(rng.normal(size=(300, 2)), labels, names, tmp_path / "e.png")
+    assert max(size(tmp_path / "e.png")) < 3000
+
+
+@pytest.mark.parametrize("shape", [(8, 3, 3, 3), (33, 5, 5, 5), (1, 1, 7, 7)])
+def test_filters(shape: tuple[int, ...], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    before = rng.normal(size=shape).astype(np.float32)
+    after = before + np.float32(0.1) * before
+    change = pictures.filters(before, after, tmp_path / "f.png")
+    assert change == pytest.approx(0.1, rel=1e-4)
+    assert size(tmp_path / "f.png")[0] > 600
+
+
+def test_filters_that_are_all_zero_or_very_many(tmp_path: Path) -> None:
+    assert pictures.filters(*[np.zeros((2, 3, 3, 3), np.float32)] * 2, tmp_path / "f.png") == 0.0
+    many = np.random.default_rng(0).normal(size=(300, 1, 1, 1)).astype(np.float32)
+    assert pictures.filters(many, many, tmp_path / "many.png") == 0.0
+    assert max(size(tmp_path / "many.png")) < 2000
+
+
+@pytest.fixture
+def facts(tmp_path: Path, glyph_graph: Path) -> dict[str, Any]:
+    api.fit(bars(), out=tmp_path / "out")
+    return load(tmp_path / "out").facts
+
+
+def test_the_page_is_one_file_without_scripts_or_links(facts: dict[str, Any]) -> None:
+    page = html.page(facts)
+    assert "100.0 %" in page
+    assert page.count("<table") == 2
+    assert not any(word in page for word in ("<script", "<link", "src=", "http://", "@import"))
+
+
+def test_the_page_for_many_classes_shows_the_most_confused(facts: dict[str, Any]) -> None:
+    n = html.MOST_CLASSES + 70
+    names = [f"种类 {i}" for i in range(n)]
+    counts = 9 * np.eye(n, dtype=int)
+    counts[3, 5] = 7
+    rows = [facts["metrics"]["per_class"][0] | {"class": name} for name in names]
+    metrics = facts["metrics"] | {"per_class": rows, "confusion": counts.tolist()}
+    page = html.page(facts | {"classes": names, "metrics": metrics})
+    assert "Most confused" in page
+    assert "<td>种类 3</td><td>种类 5</td><td>7</td>" in page
+    assert len(page) < 200_000
+    perfect = metrics | {"confusion": (9 * np.eye(n, dtype=int)).tolist()}
+    assert "Most confused" not in html.page(facts | {"classes": names, "metrics": perfect})
+
+
+def test_long_lists_are_cut_and_counted(facts: dict[str, Any]) -> None:
+    skipped = [{"item": f"{i}.png", "reason": "empty file"} for i in range(1000)]
+    page = html.page(facts | {"skipped": skipped})
+    assert "199.png" in page
+    assert "200.png" not in page
+    assert "... and 800 more" in page
