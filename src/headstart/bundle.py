@@ -19,7 +19,6 @@ import numpy.typing as npt
 from headstart.backbones.entry import Entry, from_facts
 from headstart.data.dataset import Dataset, Kind
 from headstart.errors import BundleError
-from headstart.features.engine import graph_path
 from headstart.features.extract import Features, extract, vectors
 from headstart.features.heads import Head, Matrix, softmax
 from headstart.store import file_digest, written_aside
@@ -290,8 +289,3 @@ def _first_convolution(fitted: Fitted) -> npt.NDArray[np.float32]:
     before = vision.build(fitted.entries[0], seed=fitted.seed).net
     kernel: npt.NDArray[np.float32] = first_convolution(before)[1].weight.detach().numpy()
     return kernel
-
-
-def graphs(bundle: Bundle) -> list[Path]:
-    """Return where the exported graphs of the bundle's backbones lie, there or not."""
-    return [graph_path(entry.key()) for entry in bundle.entries]
