@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, UsageError
 from headstart.progress import log
 from headstart.store import home, written_aside
 
@@ -122,17 +122,20 @@ def torch_engine(backbone: Backbone, block: int, device: str) -> Engine:
     return run
 
 
-def _vectors(backbone: Backbone, block: int) -> Any:
-    """Return a module from pixels to one vector an item, after ``block`` of ``backbone``."""
-    import torch
-
-    from headstart.errors import UsageError
-
+def check_block(backbone: Backbone, block: int) -> None:
+    """Raise `UsageError` unless ``backbone`` has the block ``block``, or it is -1."""
     count = backbone.n_blocks
     if not -1 <= block < count:
         raise UsageError(
             f"block {block} is out of range: this backbone has 0 to {count - 1}, or -1."
         )
+
+
+def _vectors(backbone: Backbone, block: int) -> Any:
+    """Return a module from pixels to one vector an item, after ``block`` of ``backbone``."""
+    import torch
+
+    check_block(backbone, block)
 
     class Vectors(torch.nn.Module):
         def __init__(self) -> None:

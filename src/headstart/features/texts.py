@@ -15,7 +15,7 @@ import numpy as np
 
 from headstart.data.texts import Ids, Row, Tokenize, by_length
 from headstart.errors import HeadstartError, UsageError
-from headstart.features.engine import PARITY, Vectors, _quiet
+from headstart.features.engine import PARITY, Vectors, _quiet, check_block
 from headstart.progress import log
 from headstart.store import written_aside
 
@@ -89,11 +89,7 @@ def _vectors(backbone: Backbone, block: int) -> Any:
 
     from headstart.backbones.pooling import mean
 
-    count = backbone.n_blocks
-    if not -1 <= block < count:
-        raise UsageError(
-            f"block {block} is out of range: this backbone has 0 to {count - 1}, or -1."
-        )
+    check_block(backbone, block)
 
     class TextVectors(torch.nn.Module):
         def __init__(self) -> None:
@@ -101,7 +97,9 @@ def _vectors(backbone: Backbone, block: int) -> Any:
             self.backbone = backbone
 
         def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            x = self.backbone.forward_to((ids, mask), count if block == -1 else block + 1)
+            x = self.backbone.forward_to(
+                (ids, mask), backbone.n_blocks if block == -1 else block + 1
+            )
             return mean(*x) if isinstance(x, tuple) else x
 
     return TextVectors()
