@@ -13,6 +13,7 @@ import io
 import shutil
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def exported_glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     entry = resolve("glyphs")
     path = tmp_path_factory.mktemp("graph") / engine.graph_path(entry.key()).name
-    engine.export(vision.build(entry), path, block=-1, size=entry.preprocess.size)
+    engine.export(vision.build(entry), path, entry.preprocess)
     return path
 
 
@@ -96,6 +97,42 @@ def bars(per_class: int = 12, classes: int = 2, *, side: int = 8, seed: int = 0)
     for picture, label in zip(pictures, labels, strict=True):
         picture[:, 1 + label * (side - 2) // classes] += 180
     return from_items(pictures, [f"bar {label}" for label in labels])
+
+
+def sentences(per_class: int = 12, classes: int = 2, *, seed: int = 0) -> Dataset:
+    """Return short texts in memory: a few words of their class among words of all classes."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(per_class * classes) % classes
+    texts = [
+        " ".join(rng.permutation([f"own{c}{rng.integers(3)}", f"own{c}{rng.integers(3)}", *common]))
+        for c in labels
+        for common in [[f"w{i}" for i in rng.integers(0, 30, int(rng.integers(2, 9)))]]
+    ]
+    return from_items(texts, [f"topic {label}" for label in labels], "text")
+
+
+def save_encoder(root: Path, texts: Sequence[str]) -> Path:
+    """Write a tiny BERT with random weights, and the words of ``texts``, as transformers does."""
+    import torch
+    import transformers
+
+    from headstart.data.texts import fit_vocabulary
+
+    words = fit_vocabulary(texts, min_frequency=1, max_length=32)
+    config = transformers.BertConfig(
+        vocab_size=len(words.vocabulary),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=32,
+        initializer_range=0.3,  # at the usual 0.02 a network this small hardly looks at its words
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        transformers.AutoModel.from_config(config).save_pretrained(root)
+    (root / "tokenizer.json").write_text(words.tokenizer, encoding="utf-8")
+    return root
 
 
 def save_bars(root: Path, per_class: int = 12, classes: int = 2, **how: int) -> Path:

@@ -16,9 +16,11 @@ from tokenizers.processors import TemplateProcessing
 from torch import nn
 
 from headstart.backbones import encoders, huggingface, pooling
-from headstart.data.texts import fit_vocabulary
-from headstart.errors import BackboneError, HeadstartError, UsageError
-from headstart.features import texts as features
+from headstart.backbones.build import build
+from headstart.backbones.registry import resolve
+from headstart.data.texts import Tokenize, fit_vocabulary
+from headstart.errors import BackboneError, UsageError
+from headstart.features import engine as features
 
 VOCABULARY = 40
 SIZES = {
@@ -329,14 +331,22 @@ def test_without_the_package_minilm_says_how_to_get_it(monkeypatch) -> None:
         huggingface.locate("minilm")
 
 
+def words() -> Tokenize:
+    """A preprocessing with as many words as the tiny encoders know."""
+    texts = [" ".join(f"w{i}" for i in range(VOCABULARY - 2))]
+    return fit_vocabulary(texts, min_frequency=1, max_length=38)
+
+
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
-def test_the_graph_answers_as_torch(kind: str, tmp_path: Path, folders: dict[str, Path]) -> None:
+@pytest.mark.parametrize("block", [-1, 1])
+def test_the_graph_answers_as_torch(
+    kind: str, block: int, tmp_path: Path, folders: dict[str, Path]
+) -> None:
     backbone = encoders.build(huggingface.describe(folders[kind]))
     path = tmp_path / "graph.onnx"
-    features.export(backbone, path, vocabulary=VOCABULARY)
-    run = features.onnx_engine(path)
-    gap = features.difference(features.torch_engine(backbone), run, VOCABULARY)
-    assert gap <= 1e-4
+    features.export(backbone, path, words(), block=block)
+    run = features.onnx_engine(path, alone=True)
+    assert features.difference(features.torch_engine(backbone, block, "cpu"), run, words()) <= 1e-4
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert [(i.name, i.type) for i in session.get_inputs()] == [
         ("ids", "tensor(int64)"),
@@ -344,34 +354,49 @@ def test_the_graph_answers_as_torch(kind: str, tmp_path: Path, folders: dict[str
     ]
 
 
-def test_features_come_back_in_order(folders: dict[str, Path]) -> None:
-    facts = huggingface.describe(folders["bert"])
-    tokenize = huggingface.tokenize(folders["bert"], facts)
-    run = features.torch_engine(encoders.build(facts))
-    rows = tokenize.encode(["a", "b a c b a", "", "c c c"])
-    together = features.vectors(run, tokenize, rows, tokens=10)
-    alone = np.concatenate([run(*tokenize.collate([row])) for row in rows])
-    np.testing.assert_allclose(together, alone, atol=1e-5)
-    with pytest.raises(UsageError, match="no texts"):
-        features.vectors(run, tokenize, [])
-
-
 def test_features_of_a_block_are_its_mean(folders: dict[str, Path]) -> None:
     backbone = encoders.build(huggingface.describe(folders["bert"]))
     ids, mask = batch()
     with torch.inference_mode():
         hidden, _ = backbone.forward_to((ids, mask), 2)
-    got = features.torch_engine(backbone, block=1)(ids.numpy(), mask.numpy())
+    got = features.torch_engine(backbone, 1, "cpu")((ids.numpy(), mask.numpy()))
     np.testing.assert_allclose(got, masked_mean(hidden.numpy(), mask.numpy()), atol=1e-5)
     with pytest.raises(UsageError, match="out of range"):
-        features.torch_engine(backbone, block=4)
+        features.torch_engine(backbone, 4, "cpu")
 
 
-def test_a_graph_that_answers_otherwise_is_not_kept(tmp_path, folders, monkeypatch) -> None:
-    backbone = encoders.build(huggingface.describe(folders["bert"]))
-    monkeypatch.setattr(features, "difference", lambda *args: 1.0)
-    monkeypatch.setattr(features, "_write", lambda module, path, *rest, **more: path.touch())
-    monkeypatch.setattr(features, "onnx_engine", lambda path: None)
-    with pytest.raises(HeadstartError, match="differ from torch's"):
-        features.export(backbone, tmp_path / "graph.onnx", vocabulary=VOCABULARY)
-    assert not (tmp_path / "graph.onnx").exists()
+def test_a_folder_becomes_an_entry(folders: dict[str, Path], monkeypatch) -> None:
+    entry = resolve(str(folders["bert"]))
+    assert (entry.kind, entry.architecture, entry.pretrained) == ("text", "bert", True)
+    expected = encoders.build(huggingface.describe(folders["bert"]))(batch())
+    assert torch.equal(build(entry)(batch()), expected)
+    assert resolve(f"hf:{folders['bert']}").digest == entry.digest
+    first = entry.reading(pooling="first", max_length=7)
+    assert first.key() != entry.key()
+    assert first.preprocess.max_length == 7
+    assert not torch.equal(build(first)(batch()), expected)
+    assert entry.reading(max_length=10**6).preprocess.max_length == 40
+    random = [build(resolve(f"random:{folders['bert']}", seed=s), seed=s)(batch()) for s in (0, 1)]
+    assert not torch.equal(*random)
+
+
+def test_weights_in_torchs_own_format_are_converted_once(
+    tmp_path: Path, folders: dict[str, Path], headstart_home: Path
+) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((folders["bert"] / name).read_bytes())
+    torch.save(load_file(folders["bert"] / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    entry = resolve(str(tmp_path))
+    assert entry.weights is not None and entry.weights.parent == headstart_home / "weights"
+    expected = build(resolve(str(folders["bert"])))(batch())
+    assert torch.equal(build(entry)(batch()), expected)
+    (tmp_path / "pytorch_model.bin").unlink()
+    with pytest.raises(BackboneError, match="holds no weights"):
+        resolve(str(tmp_path))
+
+
+def test_pooling_is_of_text_encoders() -> None:
+    with pytest.raises(BackboneError, match="'glyphs' is not"):
+        resolve("glyphs").reading(pooling="mean")
+    with pytest.raises(BackboneError, match="'bilstm' is not"):
+        resolve("bilstm").reading(pooling="mean")

@@ -9,14 +9,15 @@ import pytest
 
 from headstart.backbones import vision
 from headstart.backbones.registry import resolve
+from headstart.data.images import Preprocess
 from headstart.errors import HeadstartError, UsageError
 from headstart.features import engine as module
 from headstart.features.engine import engine, graph_path, torch_engine, weights_key
 
 
-def pixels(n: int, channels: int = 1, side: int = 32) -> np.ndarray:
+def pixels(n: int, channels: int = 1, side: int = 32) -> tuple[np.ndarray]:
     rng = np.random.default_rng(n)
-    return rng.integers(0, 256, (n, side, side, channels)).astype(np.uint8)
+    return (rng.integers(0, 256, (n, side, side, channels)).astype(np.uint8),)
 
 
 def test_graph_and_torch_agree_at_every_batch_size(glyph_graph: Path) -> None:
@@ -33,7 +34,7 @@ def test_graph_and_torch_agree_at_every_batch_size(glyph_graph: Path) -> None:
 def test_an_item_does_not_depend_on_its_batch(glyph_graph: Path) -> None:
     run = engine(resolve("glyphs"))
     together = run(pixels(7))
-    alone = np.concatenate([run(pixels(7)[i : i + 1]) for i in range(7)])
+    alone = np.concatenate([run((pixels(7)[0][i : i + 1],)) for i in range(7)])
     np.testing.assert_allclose(together, alone, atol=1e-5 * np.abs(alone).max())
 
 
@@ -44,7 +45,7 @@ def test_features_of_a_block_are_means_over_positions(block: int) -> None:
     entry = resolve("glyphs")
     backbone = vision.build(entry)
     with torch.inference_mode():
-        maps = backbone.forward_to(torch.from_numpy(pixels(3)), block + 1)
+        maps = backbone.forward_to(torch.from_numpy(pixels(3)[0]), block + 1)
     expected = maps.mean((2, 3)).numpy() if maps.ndim == 4 else maps.numpy()
     got = engine(entry, block=block)(pixels(3))
     np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
@@ -61,9 +62,9 @@ def test_a_graph_is_made_once(monkeypatch: pytest.MonkeyPatch, headstart_home: P
     made: list[Path] = []
     real = module.export
 
-    def counting(backbone: object, path: Path, **how: object) -> None:
+    def counting(backbone: object, path: Path, *how: object, **more: object) -> None:
         made.append(path)
-        real(backbone, path, **how)  # type: ignore[arg-type]
+        real(backbone, path, *how, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "export", counting)
     first, second = engine(resolve("glyphs")), engine(resolve("glyphs"))
@@ -99,7 +100,7 @@ def test_random_weights_of_two_seeds_do_not_share_a_graph() -> None:
 def test_a_graph_that_answers_otherwise_is_not_kept(
     monkeypatch: pytest.MonkeyPatch, headstart_home: Path
 ) -> None:
-    monkeypatch.setattr(module, "_difference", lambda *_: 0.5)
+    monkeypatch.setattr(module, "difference", lambda *_: 0.5)
     with pytest.raises(HeadstartError, match=r"differ from torch's by 5.0e-01"):
         engine(resolve("glyphs"))
     assert list((headstart_home / "graphs").iterdir()) == []
@@ -111,10 +112,10 @@ def test_the_newer_exporter_writes_one_file(
 ) -> None:
     real = module._write
 
-    def only_new(net: object, path: Path, shape: tuple[int, ...], *, dynamo: bool) -> None:
+    def only_new(net: object, path: Path, preprocess: Preprocess, *, dynamo: bool) -> None:
         if not dynamo:
             raise RuntimeError("the older exporter cannot")
-        real(net, path, shape, dynamo=True)
+        real(net, path, preprocess, dynamo=True)
 
     monkeypatch.setattr(module, "_write", only_new)
     entry = resolve("glyphs")

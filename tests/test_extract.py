@@ -38,7 +38,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
 
     def make(entry: Entry, **_: object) -> object:
-        def run(pixels: np.ndarray) -> np.ndarray:
+        def run(batch: tuple[np.ndarray]) -> np.ndarray:
+            (pixels,) = batch
             sizes.append(len(pixels))
             values = pixels.reshape(len(pixels), -1).astype(np.float32)
             return values[:, :3] + float(len(entry.name))
@@ -73,7 +74,7 @@ def test_the_second_time_everything_is_there(fake: list[int], decoded: list[byte
 def test_batches_are_bounded(fake: list[int]) -> None:
     extract(bars(per_class=20), [GLYPHS])
     assert sum(fake) == 40
-    assert max(fake) <= module.BATCH
+    assert max(fake) <= Preprocess.window
 
 
 def test_rows_come_as_asked_for(fake: list[int]) -> None:

@@ -15,6 +15,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.data.reading import read
 from headstart.data.scan import image_fingerprint, scan, text_fingerprint
+from headstart.data.texts import fit_vocabulary
 from headstart.store import digest
 
 SMALL = Preprocess((8, 8), 8)
@@ -133,13 +134,23 @@ def test_memory_does_not_grow_with_the_items():
 
 def test_texts():
     texts = ["Good, good!", "good  GOOD", "  \n", "bad", "汉字", "!!!", "???"]
-    result = list(scan(of([text.encode() for text in texts], "text")))
-    assert [one.text for one in result] == texts
+    data = of([text.encode() for text in texts], "text")
+    result = list(scan(data))
+    assert [one.prepared for one in result] == [None] * 7
     assert [one.fault for one in result if one.fault] == ["empty text"]
+    words = fit_vocabulary(texts, min_frequency=1, max_length=9)
+    known = {result[0].digest}
+    wanted = list(scan(data, preprocess=words, skip=known.__contains__))
+    assert [one.prepared for one in wanted] == [None, texts[1], None, *texts[3:]]
     prints = [one.fingerprint for one in result]
     assert prints[0] == prints[1]
     assert len(set(prints)) == 6
     assert text_fingerprint("Straße") == text_fingerprint("STRASSE")
+
+
+def test_a_text_of_markup_alone_is_empty():
+    (one,) = scan(of([b" <br /> &nbsp; "], "text"))
+    assert one.fault == "empty text after cleaning"
 
 
 def test_image_fingerprint_outlives_small_changes():

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from headstart.backbones import textnets
 from headstart.data.glove import read_glove
+from headstart.data.texts import fit_vocabulary
 from headstart.errors import BackboneError, DataError, UsageError
-from headstart.features import texts as features
+from headstart.features import engine as features
 
 VOCABULARY = 30
 VECTORS = np.random.default_rng(0).normal(size=(VOCABULARY, 12)).astype(np.float32)
@@ -122,7 +123,10 @@ def test_weights_come_back(name: str, vectors) -> None:
 )
 def test_the_graph_answers_as_torch(name: str, tmp_path: Path) -> None:
     backbone = textnets.build(name, VOCABULARY, VECTORS)
-    features.export(backbone, tmp_path / "graph.onnx", vocabulary=VOCABULARY)
+    texts = [" ".join(f"w{i}" for i in range(VOCABULARY - 2))]
+    words = fit_vocabulary(texts, min_frequency=1, max_length=40)
+    assert len(words.vocabulary) == VOCABULARY
+    features.export(backbone, tmp_path / "graph.onnx", words)
 
 
 def test_wrong_calls_are_refused() -> None:

@@ -131,7 +131,7 @@ def test_batches_by_length_hold_each_text_once() -> None:
 def test_saved_and_loaded_tokenizers_are_equal(tmp_path: Path) -> None:
     made = with_specials(max_length=9, pad_id=0, clean=False)
     made.save(tmp_path)
-    again = Tokenize.load(tmp_path)
+    again = Tokenize.saved(tmp_path)
     assert again == made
     assert again.key() == made.key()
     assert [r.tolist() for r in again.encode(TEXTS)] == [r.tolist() for r in made.encode(TEXTS)]
@@ -153,7 +153,7 @@ def test_a_damaged_folder_is_refused(tmp_path: Path, broken: str) -> None:
     else:
         (tmp_path / "tokenizer.json").write_text(json.dumps({"version": "1.0"}))
     with pytest.raises(BundleError, match=r"tokenizer\.json and tokenize\.json"):
-        Tokenize.load(tmp_path)
+        Tokenize.saved(tmp_path)
 
 
 def test_neither_torch_nor_transformers_is_imported() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,9 @@ DIGEST = "S16"
 """The NumPy type of a digest: the first 16 bytes of a BLAKE2b hash."""
 
 _MOST_SHARDS = 64
+_MOST_JOINED = 1 << 28
+_PENDING = 1 << 25
+_STALE = 24 * 3600.0
 
 
 def home() -> Path:
@@ -73,19 +77,36 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what killed processes have left half-written in ``folder``, if it is a day old."""
+    for path in folder.glob(".*.part"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE:
+                path.unlink()
+
+
 class Store:
     """Rows of one kind, found by digest.
 
     ``folder`` is where it lies on disk; with None it lives in memory and leaves nothing behind.
     ``fields`` are the NumPy fields of a row besides its digest, for example
     ``[("vector", "<f4", (1280,))]``. Rows that cannot be written (a full disk, a folder without
-    write permission) are kept in memory for this run, and one notice says so.
+    write permission) are kept in memory for this run, and one notice says so; unless ``or_memory``
+    is off, for rows that would fill it: then the error is the caller's.
     """
 
-    def __init__(self, folder: Path | None, fields: list[Any], *, flush_rows: int = 512) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        fields: list[Any],
+        *,
+        flush_rows: int = 512,
+        or_memory: bool = True,
+    ) -> None:
         self.folder = folder
         self.dtype = np.dtype([("digest", DIGEST), *fields])
-        self._flush_rows = flush_rows
+        self._flush_rows = max(1, min(flush_rows, _PENDING // self.dtype.itemsize))
+        self._or_memory = or_memory
         self._pending: list[Rows] = []
         self._shards: list[Rows] = []
         self._names: set[str] = set()
@@ -144,6 +165,8 @@ class Store:
             with written_aside(path) as aside, aside.open("wb") as file:
                 np.save(file, rows, allow_pickle=False)
         except OSError as error:
+            if not self._or_memory:
+                raise
             self._writable = False
             log.warning("nothing can be kept in %s (%s); going on in memory", self.folder, error)
             return rows
@@ -157,6 +180,8 @@ class Store:
         return np.asarray(shard)
 
     def _load(self) -> None:
+        if self.folder:
+            sweep(self.folder)
         paths = sorted(self.folder.glob("*.npy")) if self.folder else []
         for path in paths:
             try:
@@ -167,7 +192,9 @@ class Store:
                 with suppress(OSError):
                     path.unlink()
         self._index()
-        if len(self._names) > _MOST_SHARDS:
+        # Large shards are left as they are: joined, they would have to fit into memory.
+        size = sum(shard.nbytes for shard in self._shards)
+        if len(self._names) > _MOST_SHARDS and size <= _MOST_JOINED:
             self._compact()
 
     def _compact(self) -> None:
@@ -191,3 +218,56 @@ class Store:
         # The first of several equal digests wins: rows of one digest are equal by construction.
         self._order = np.argsort(joined, kind="stable").astype(np.int64)
         self._sorted = joined[self._order]
+
+
+class Shelves:
+    """Arrays of many shapes, found by digest: one `Store` a shape, side by side in ``folder``.
+
+    What cannot be written raises `OSError`; arrays may be too large to be kept in memory instead.
+    """
+
+    def __init__(self, folder: Path, dtype: str = "<f4") -> None:
+        self.folder = folder
+        self.dtype = np.dtype(dtype)
+        self._stores: dict[tuple[int, ...], Store] = {}
+        for path in sorted(folder.glob("shape-*")):
+            self._shelf(tuple(int(n) for n in path.name.removeprefix("shape-").split("x")))
+
+    def _shelf(self, shape: tuple[int, ...]) -> Store:
+        if shape not in self._stores:
+            folder = self.folder / f"shape-{'x'.join(map(str, shape))}"
+            fields = [("value", self.dtype, shape)]
+            self._stores[shape] = Store(folder, fields, or_memory=False)
+        return self._stores[shape]
+
+    def has(self, digests: Digests) -> npt.NDArray[np.bool_]:
+        """Return, for each digest of shape (N,), whether an array is there."""
+        found = np.zeros(len(digests), np.bool_)
+        for store in self._stores.values():
+            found |= store.has(digests)
+        return found
+
+    def get(self, digests: Digests) -> list[npt.NDArray[Any]]:
+        """Return the arrays of ``digests``, shape (N,), in that order; all must be there."""
+        out: list[npt.NDArray[Any] | None] = [None] * len(digests)
+        for store in self._stores.values():
+            here = np.flatnonzero(store.has(digests))
+            if len(here):
+                for at, value in zip(here, store.get(digests[here])["value"], strict=True):
+                    out[at] = value
+        kept = [one for one in out if one is not None]
+        if len(kept) < len(out):
+            raise KeyError(f"{len(out) - len(kept)} of {len(out)} arrays are not in {self.folder}")
+        return kept
+
+    def add(self, digest: bytes, value: npt.NDArray[Any]) -> None:
+        """Keep ``value``; it can be found after the next `flush`."""
+        store = self._shelf(value.shape)
+        row = np.empty(1, store.dtype)
+        row["digest"], row["value"] = digest, value
+        store.add(row)
+
+    def flush(self) -> None:
+        """Write what is pending to disk."""
+        for store in self._stores.values():
+            store.flush()

@@ -179,6 +179,7 @@ class Backbone(nn.Module):
         n_features: length of the feature vector.
         trainable: indices of the blocks that are trained; the others stay in eval mode, buffers
             included, whatever ``train()`` is told.
+        adapters: names of the parameters that train although their block does not.
         batch_statistics: whether batch norm in trained blocks uses and updates the statistics of
             the batch (from scratch) or keeps those it learned before (transfer).
     """
@@ -190,6 +191,7 @@ class Backbone(nn.Module):
         self.blocks = tuple(blocks)
         self.n_features = n_features
         self.trainable = frozenset(range(len(blocks)))
+        self.adapters: frozenset[str] = frozenset()
         self.batch_statistics = False
 
     @property
@@ -199,16 +201,17 @@ class Backbone(nn.Module):
 
     def forward_to(self, x: Any, k: int) -> Any:
         """Return the activation at boundary ``k``; at 0, the normalised input."""
-        x = self.start(x)
-        for block in self.blocks[:k]:
+        return self.forward_between(self.start(x), 0, k)
+
+    def forward_between(self, x: Any, j: int, k: int) -> Any:
+        """Return the activation at boundary ``k`` from that at boundary ``j``, which is below."""
+        for block in self.blocks[j:k]:
             x = block(x)
         return x
 
     def forward_from(self, x: Any, k: int) -> Tensor:
         """Return the features, shape (N, ``n_features``), from the activation at boundary ``k``."""
-        for block in self.blocks[k:]:
-            x = block(x)
-        features: Tensor = x
+        features: Tensor = self.forward_between(x, k, self.n_blocks)
         return features
 
     def forward(self, x: Any) -> Tensor:
@@ -227,7 +230,8 @@ class Backbone(nn.Module):
         """Train only ``blocks``; everything else needs no gradient and goes to eval mode."""
         self.trainable = frozenset(blocks)
         for name, parameter in self.net.named_parameters():
-            parameter.requires_grad_(self.owner(name) in self.trainable)
+            wanted = self.owner(name) in self.trainable or name in self.adapters
+            parameter.requires_grad_(wanted)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:
@@ -246,9 +250,16 @@ class Backbone(nn.Module):
         It must be the same before and after training: a batch-norm buffer that moved, or a weight
         that decayed, is a broken promise and not a detail.
         """
+        return self._digest(set(range(self.n_blocks)) - self.trainable)
+
+    def digest_below(self, k: int) -> str:
+        """Return a digest of all parameters and buffers that decide the activation at ``k``."""
+        return self._digest(set(range(k)))
+
+    def _digest(self, blocks: set[int]) -> str:
         state = hashlib.blake2b(digest_size=16)
         for name, tensor in sorted(self.net.state_dict().items()):
-            if self.owner(name) not in self.trainable:
+            if self.owner(name) in blocks and name not in self.adapters:
                 state.update(name.encode())
                 state.update(
                     tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()

@@ -21,6 +21,7 @@ from headstart.backbones.blocks import Backbone, Block
 from headstart.backbones.huggingface import FAMILIES, WHOLE, Family
 from headstart.backbones.pooling import POOLINGS, AttentionPooling, Pooling
 from headstart.errors import BackboneError, unknown
+from headstart.store import written_aside
 
 State = tuple[Tensor, Tensor]
 """What stands between blocks: token ids or vectors, and the mask."""
@@ -92,6 +93,16 @@ def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
         except Exception as error:  # both raise anything on a damaged file
             raise BackboneError(f"{path} cannot be read: {error}") from error
     return found
+
+
+def convert(paths: list[Path], out: Path) -> None:
+    """Write the tensors of ``paths``, see `read_tensors`, to the safetensors file ``out``."""
+    from safetensors.torch import save_file
+
+    # Tied weights share memory, which a file cannot.
+    tensors = {name: tensor.clone() for name, tensor in read_tensors(paths).items()}
+    with written_aside(out) as aside:
+        save_file(tensors, aside)
 
 
 def _network(facts: dict[str, Any], tensors: Mapping[str, Tensor] | None) -> nn.Module:

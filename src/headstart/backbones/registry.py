@@ -5,6 +5,9 @@
 3. what an earlier run fetched through a library, kept in the same layout under ``HEADSTART_HOME``;
 4. ``timm:NAME``, ``torchvision:NAME``, or the plain name, through those libraries.
 
+Text encoders are ``minilm``, a folder with a config.json, or ``hf:NAME``; the text networks that
+are trained here, such as ``bilstm``, learn their words from the training texts.
+
 Random weights come only when asked for, as ``random:NAME`` or with the strategy ``scratch``.
 """
 
@@ -13,9 +16,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from headstart.backbones import entry as entries
+from headstart.backbones import huggingface, words
 from headstart.backbones.entry import Entry
 from headstart.errors import BackboneError
 from headstart.store import home
@@ -26,7 +31,11 @@ def _glyphs() -> Entry:
     return entries.from_file(asset, "glyphs")
 
 
-OWN: dict[str, Callable[[], Entry]] = {"glyphs": _glyphs}
+OWN: dict[str, Callable[[], Entry]] = {
+    "glyphs": _glyphs,
+    huggingface.OFFLINE: partial(huggingface.entry, huggingface.OFFLINE),
+    **{name: partial(words.entry, name) for name in words.NETWORKS},
+}
 
 
 def weight_directories() -> list[Path]:
@@ -72,6 +81,8 @@ def _local(name: str) -> Entry | None:
     """Return the entry of ``name`` if its weights are on this machine."""
     if name in OWN:
         return OWN[name]()
+    if _is_encoder(name):
+        return huggingface.entry(name)
     library, _, short = name.rpartition(":")
     for folder in [*weight_directories(), home() / "weights"]:
         path = folder / f"{short}.safetensors"
@@ -83,7 +94,10 @@ def _local(name: str) -> Entry | None:
 
 
 def _random(name: str, seed: int) -> Entry:
-    local = _local(name)
+    if _is_encoder(name):
+        local: Entry | None = huggingface.random_entry(name)
+    else:
+        local = _local(name)
     if local is None:
         from headstart.backbones import libraries
 
@@ -91,6 +105,10 @@ def _random(name: str, seed: int) -> Entry:
     return replace(
         local, name=f"random:{name}", weights=None, digest=f"random-{seed}", source_domain="nothing"
     )
+
+
+def _is_encoder(name: str) -> bool:
+    return name == huggingface.OFFLINE or name.startswith("hf:") or huggingface.is_folder(name)
 
 
 def _looked_for(name: str) -> list[str]:

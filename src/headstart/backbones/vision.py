@@ -10,6 +10,7 @@ from torch import nn
 from headstart.backbones import surgery
 from headstart.backbones.blocks import Backbone, Normalise, chain
 from headstart.backbones.entry import Entry
+from headstart.data.images import Preprocess
 from headstart.errors import BackboneError
 
 
@@ -25,11 +26,11 @@ def build(entry: Entry, *, seed: int = 0, channels: int | None = None) -> Backbo
     Raises:
         BackboneError: the weights do not fit the architecture; names the first tensors that do not.
     """
-    wanted = channels or entry.preprocess.channels
+    wanted = channels or _preprocess(entry).channels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = _network(entry)
-        tensors = _tensors(entry) if entry.weights else {}
+        tensors = tensors_of(entry) if entry.weights else {}
         path, first = surgery.first_convolution(net)
         saved = tensors.get(f"{path}.weight")
         # A bundle's weights were adapted before they were saved; a library's are adapted after.
@@ -41,10 +42,16 @@ def build(entry: Entry, *, seed: int = 0, channels: int | None = None) -> Backbo
         n_features = surgery.take_off_head(net)
         if not adapted:
             surgery.fit_channels(net, wanted)
-    prepared = entry.with_channels(wanted).preprocess
+    prepared = _preprocess(entry.with_channels(wanted))
     start = Normalise(prepared.mean, prepared.std)
     backbone = Backbone(net, chain(net, entry.library), start, n_features)
     return backbone.to(memory_format=torch.channels_last).eval()
+
+
+def _preprocess(entry: Entry) -> Preprocess:
+    if not isinstance(entry.preprocess, Preprocess):
+        raise BackboneError(f"'{entry.name}' is not a backbone for pictures.")
+    return entry.preprocess
 
 
 def _network(entry: Entry) -> nn.Module:
@@ -72,7 +79,7 @@ def _network(entry: Entry) -> nn.Module:
     return found
 
 
-def _tensors(entry: Entry) -> dict[str, torch.Tensor]:
+def tensors_of(entry: Entry) -> dict[str, torch.Tensor]:
     """Return the tensors of the weights file, as 32-bit floats, without the entry's prefix."""
     from safetensors.torch import load_file
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from headstart.data import exif, pixels
 from headstart.errors import ItemError, UsageError, unknown
 
 Pixels = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
 
 # Only formats that hold plain pixels: Pillow would also run Ghostscript for an EPS named .jpg.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "DIB")
@@ -163,6 +165,11 @@ class Preprocess:
     interpolation: str = "bilinear"
     crop: str = "center"
 
+    # What `headstart.data.texts.Tokenize` has too: names of a network's inputs with their free
+    # axes, and how many items are prepared before they are run.
+    inputs: ClassVar[dict[str, dict[int, str]]] = {"pixels": {0: "n"}}
+    window: ClassVar[int] = 16
+
     def __post_init__(self) -> None:
         if self.interpolation not in _INTERPOLATIONS:
             raise unknown("interpolation", self.interpolation, _INTERPOLATIONS)
@@ -199,6 +206,30 @@ class Preprocess:
             image = image.resize(new, _INTERPOLATIONS[self.interpolation])
         return _centred(image, *self.size)
 
+    def rows(self, prepared: Sequence[Any]) -> list[npt.NDArray[Any]]:
+        """Return what `prepare` made as rows to collate; nothing is left to do."""
+        return list(prepared)
+
+    def collate(self, rows: Sequence[npt.NDArray[Any]]) -> tuple[Pixels]:
+        """Return a batch of one array, (N, H, W, C)."""
+        return (np.stack(rows),)
+
+    def batches(self, rows: Sequence[npt.NDArray[Any]]) -> list[Indices]:
+        """Return which of ``rows`` an engine runs together: at most `window`, in their order."""
+        starts = range(0, len(rows), self.window)
+        return [np.arange(s, min(s + self.window, len(rows))) for s in starts]
+
+    def examples(self) -> Iterator[tuple[Pixels]]:
+        """Yield batches of 1, 2 and 7 made-up pictures, to hold two engines against each other."""
+        rng = np.random.default_rng(0)
+        shape = (*self.size, self.channels)
+        for n in (1, 2, 7):
+            # Smooth blobs on noise: noise alone leaves many networks with features near zero.
+            coarse = rng.integers(0, 256, (n, 8, 8, self.channels))
+            steps = [np.linspace(0, 7, side).astype(int) for side in self.size]
+            noisy = coarse[:, steps[0]][:, :, steps[1]] + rng.integers(-20, 20, (n, *shape))
+            yield (np.clip(noisy, 0, 255).astype(np.uint8),)
+
     def geometry(self) -> tuple[object, ...]:
         """Return what decides the pixels; normalisation, which the network does, is left out."""
         return self.size, self.resize, self.channels, self.interpolation, self.crop
@@ -210,7 +241,7 @@ class Preprocess:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Preprocess:
         """Return what `to_json` was called on."""
-        known = set(cls.__dataclass_fields__)
+        known = {field.name for field in fields(cls)}
         if extra := sorted(set(values) - known):
             raise unknown("preprocessing value", extra[0], sorted(known))
         frozen: dict[str, Any] = {name: _frozen(value) for name, value in values.items()}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import BinaryIO, NamedTuple, overload
 
 from headstart.data import folders
 from headstart.data.dataset import Kind, Rejected
@@ -104,3 +105,22 @@ def _inside(top: folders.Entry, kind: Kind) -> Iterator[folders.Entry | Rejected
     for one in folders.walk(top, {top.key}):
         if isinstance(one, Rejected) or (one.is_file and one.suffix in folders.SUFFIXES[kind]):
             yield one
+
+
+def of_texts(texts: Sequence[str]) -> Items:
+    """Return ``texts`` themselves as items, each called by what it says."""
+    return Items(texts, lambda index: texts[index].encode("utf-8", "replace"))
+
+
+def arriving(stream: BinaryIO) -> Iterator[list[str]]:
+    """Yield the lines of ``stream`` in UTF-8, as many at a time as are there, without waiting.
+
+    A person who types gets an answer to each line; a file is read in large pieces.
+    """
+    rest = b""
+    while piece := os.read(stream.fileno(), 1 << 16):
+        *lines, rest = (rest + piece).split(b"\n")
+        if lines:
+            yield [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+    if rest:
+        yield [rest.decode("utf-8", "replace")]

@@ -23,6 +23,7 @@ from PIL import Image
 
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess, examine
+from headstart.data.texts import Tokenize, clean_text
 from headstart.errors import ItemError
 from headstart.store import DIGEST, Store, digest, home
 
@@ -58,8 +59,8 @@ class Scanned:
         height: of the upright image, in pixels; 0 for a text.
         mode: the kind of pixels in the file, in Pillow's words; empty for a text.
         fingerprint: 64 bits that near copies share: images up to a few bits, texts exactly.
-        prepared: the network's input, shape (H, W, C), where it was asked for.
-        text: the text itself.
+        prepared: where it was asked for, what the preprocessing's ``rows`` takes: of an image
+            the network's input, shape (H, W, C), of a text the text.
     """
 
     index: int
@@ -69,8 +70,7 @@ class Scanned:
     height: int = 0
     mode: str = ""
     fingerprint: int = 0
-    prepared: npt.NDArray[np.uint8] | None = None
-    text: str | None = None
+    prepared: npt.NDArray[np.uint8] | str | None = None
 
 
 class _Content(NamedTuple):
@@ -91,7 +91,7 @@ class _Job(NamedTuple):
 def scan(
     dataset: Dataset,
     *,
-    preprocess: Preprocess | None = None,
+    preprocess: Preprocess | Tokenize | None = None,
     skip: Callable[[bytes], bool] | None = None,
     workers: int | None = None,
 ) -> Iterator[Scanned]:
@@ -99,13 +99,14 @@ def scan(
 
     Args:
         dataset: its items are read and unpacked in threads, a few at a time.
-        preprocess: also prepare each image as the network's input.
+        preprocess: also prepare each item as the network's input.
         skip: asked with a digest whether that input is not needed, for it is in a store already.
             Called in the thread that iterates.
         workers: the number of threads; by default one a processor, at most eight.
     """
-    if dataset.kind == "text":
-        return (_scan_text(_read(dataset, index)) for index in range(len(dataset)))
+    if isinstance(preprocess, Tokenize) or dataset.kind == "text":
+        wanted = preprocess is not None
+        return (_scan_text(_read(dataset, i), wanted, skip) for i in range(len(dataset)))
     return _scan_images(dataset, preprocess, skip, workers or _processors())
 
 
@@ -218,13 +219,19 @@ def _prepared(
         return replace(facts, fault=str(error) or "too large for the memory of this machine")
 
 
-def _scan_text(content: _Content) -> Scanned:
+def _scan_text(content: _Content, wanted: bool, skip: Callable[[bytes], bool] | None) -> Scanned:
+    key = content.digest
     if content.fault:
-        return Scanned(content.item, content.digest, content.fault)
+        return Scanned(content.item, key, content.fault)
     text = content.content.decode("utf-8", errors="replace")
-    fault = "" if text.strip() else "empty text"
+    fault = "" if clean_text(text) else "empty text" + " after cleaning" * bool(text.strip())
+    needed = wanted and not fault and not (skip and skip(key))
     return Scanned(
-        content.item, content.digest, fault, fingerprint=text_fingerprint(text), text=text
+        content.item,
+        key,
+        fault,
+        fingerprint=text_fingerprint(text),
+        prepared=text if needed else None,
     )
 
 

@@ -11,11 +11,11 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,10 @@ from headstart.store import written_aside
 
 Row = npt.NDArray[np.int32]
 Ids = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
+
+TOKENS = 1024
+"""Tokens of an engine's batch, padding counted: what it works on stays near the processor."""
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 
@@ -73,6 +77,13 @@ class Tokenize:
     pad_id: int = 0
     clean: bool = True
 
+    # As of `headstart.data.images.Preprocess`; a wide window has many texts of like length.
+    inputs: ClassVar[dict[str, dict[int, str]]] = {
+        "ids": {0: "n", 1: "l"},
+        "mask": {0: "n", 1: "l"},
+    }
+    window: ClassVar[int] = 2048
+
     def __post_init__(self) -> None:
         if self.max_length < 1:
             raise UsageError(f"max_length is {self.max_length}, but must be 1 or more.")
@@ -101,7 +112,15 @@ class Tokenize:
         found = self._ready.encode_batch_fast([self._read(text) for text in texts])
         return [np.array(one.ids or [self.pad_id], np.int32) for one in found]
 
-    def collate(self, rows: Sequence[Row]) -> tuple[Ids, Ids]:
+    def rows(self, prepared: Sequence[Any]) -> list[npt.NDArray[Any]]:
+        """Return the token ids of texts, see `encode`."""
+        return list(self.encode(prepared))
+
+    def load(self, content: bytes) -> Row:
+        """Return the token ids of the text in ``content``, in UTF-8."""
+        return self.encode([content.decode("utf-8", "replace")])[0]
+
+    def collate(self, rows: Sequence[npt.NDArray[Any]]) -> tuple[Ids, Ids]:
         """Return (ids, mask), each (N, L), padded on the right to the longest of ``rows`` only."""
         lengths = np.array([len(row) for row in rows])
         mask = (np.arange(lengths.max(initial=1)) < lengths[:, None]).astype(np.int64)
@@ -109,6 +128,24 @@ class Tokenize:
         if len(rows):
             ids[mask == 1] = np.concatenate(rows)
         return ids, mask
+
+    def batches(self, rows: Sequence[npt.NDArray[Any]]) -> list[Indices]:
+        """Return which of ``rows`` an engine runs together: of like length, see `by_length`."""
+        return by_length([len(row) for row in rows], tokens=TOKENS)
+
+    def examples(self) -> Iterator[tuple[Ids, Ids]]:
+        """Yield batches of made-up texts of many lengths, to hold two engines against each other."""
+        vocabulary = len(self.vocabulary)
+        for n, longest in ((3, 9), (1, 1), (1, 33), (2, 12), (7, 5), (7, 33)):
+            rng = np.random.default_rng([n, longest])
+            lengths = np.minimum(rng.integers(1, longest + 1, n), self.max_length)
+            lengths[0] = min(longest, self.max_length)  # one fills the batch
+            rows = [rng.integers(0, vocabulary, length).astype(np.int32) for length in lengths]
+            yield self.collate(rows)
+
+    def geometry(self) -> tuple[object, ...]:
+        """Return what decides the tokens."""
+        return (self.key(),)
 
     def coverage(self, texts: Iterable[str]) -> float:
         """Return the share of the texts' tokens, special ones left out, that are not unknown."""
@@ -132,7 +169,7 @@ class Tokenize:
         return words
 
     def save(self, folder: Path) -> None:
-        """Write ``tokenizer.json`` and ``tokenize.json`` into ``folder``, for `load`."""
+        """Write ``tokenizer.json`` and ``tokenize.json`` into ``folder``, for `saved`."""
         with written_aside(folder / "tokenizer.json") as aside:
             aside.write_text(self.tokenizer, encoding="utf-8")
         rest = {"max_length": self.max_length, "pad_id": self.pad_id, "clean": self.clean}
@@ -140,7 +177,7 @@ class Tokenize:
             aside.write_text(json.dumps(rest, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> Tokenize:
+    def saved(cls, folder: Path) -> Tokenize:
         """Return what `save` wrote into ``folder``.
 
         Raises:

@@ -1,6 +1,6 @@
 """Run a backbone over batches: ONNX Runtime on a CPU (no torch), torch on a GPU.
 
-An exported graph is kept under ``HEADSTART_HOME/graphs``, named by everything that decides its
+A batch is what a preprocessing collates: ``(pixels,)``, or ``(ids, mask)`` of texts. An exported graph is kept under ``HEADSTART_HOME/graphs``, named by everything that decides its
 answers. Before it is kept, its answers are compared with torch's at several batch sizes.
 """
 
@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry
+from headstart.data.images import Preprocess
+from headstart.data.texts import Tokenize
 from headstart.errors import HeadstartError, UsageError
 from headstart.progress import log
 from headstart.store import home, written_aside
@@ -24,10 +26,10 @@ from headstart.store import home, written_aside
 if TYPE_CHECKING:
     from headstart.backbones.blocks import Backbone
 
-Pixels = npt.NDArray[np.uint8]
+Batch = tuple[npt.NDArray[Any], ...]
 Vectors = npt.NDArray[np.float32]
-Engine = Callable[[Pixels], Vectors]
-"""From pixels, shape (N, H, W, C) in 0..255, to features, shape (N, D)."""
+Engine = Callable[[Batch], Vectors]
+"""From a batch of N items to features, shape (N, D)."""
 
 PARITY = 1e-4
 """Largest difference between graph and torch, relative to the largest feature."""
@@ -51,7 +53,7 @@ def engine(entry: Entry, *, block: int = -1, device: str = "cpu", seed: int = 0)
     path = graph_path(weights_key(entry, seed), block)
     if path.is_file():
         try:
-            return onnx_engine(path)
+            return onnx_engine(path, alone=entry.kind == "text")
         except Exception as error:  # ONNX Runtime's errors share no public base
             log.warning("making a damaged graph again, %s: %s", path, str(error)[:200])
     return _exported(entry, seed, block, path)
@@ -59,15 +61,15 @@ def engine(entry: Entry, *, block: int = -1, device: str = "cpu", seed: int = 0)
 
 def _exported(entry: Entry, seed: int, block: int, path: Path) -> Engine:
     """Export to ``path``, or for this run only where nothing can be written."""
-    backbone, size = _build(entry, seed), entry.preprocess.size
+    backbone, alone = _build(entry, seed), entry.kind == "text"
     try:
-        export(backbone, path, block=block, size=size)
-        return onnx_engine(path)
+        export(backbone, path, entry.preprocess, block=block)
+        return onnx_engine(path, alone=alone)
     except OSError as error:
         log.warning("no graph can be kept in %s (%s); going on without", path.parent, error)
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
-        export(backbone, Path(folder) / path.name, block=block, size=size)
-        return onnx_engine(Path(folder) / path.name)
+        export(backbone, Path(folder) / path.name, entry.preprocess, block=block)
+        return onnx_engine(Path(folder) / path.name, alone=alone)
 
 
 def weights_key(entry: Entry, seed: int) -> str:
@@ -81,24 +83,28 @@ def graph_path(key: str, block: int = -1) -> Path:
 
 
 def _build(entry: Entry, seed: int) -> Backbone:
-    from headstart.backbones import vision
+    from headstart.backbones.build import build
 
-    return vision.build(entry, seed=seed)
+    return build(entry, seed=seed)
 
 
-def onnx_engine(path: Path) -> Engine:
-    """Return an engine that runs the graph at ``path`` on all cores of the CPU."""
+def onnx_engine(path: Path, *, alone: bool = False) -> Engine:
+    """Return an engine that runs the graph at ``path`` on all cores of the CPU.
+
+    ``alone`` says that nothing else works meanwhile, so that its threads may wait in a spin.
+    """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = os.cpu_count() or 1
     # Spinning workers would take the cores away from the threads that decode.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if alone else "0")
     options.log_severity_level = 3
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
 
-    def run(pixels: Pixels) -> Vectors:
-        out: Vectors = session.run(None, {"pixels": pixels})[0]
+    def run(batch: Batch) -> Vectors:
+        out: Vectors = session.run(None, dict(zip(names, batch, strict=True)))[0]
         return out
 
     return run
@@ -111,12 +117,13 @@ def torch_engine(backbone: Backbone, block: int, device: str) -> Engine:
     module = _vectors(backbone, block).to(device).eval()
     bf16 = torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
 
-    def run(pixels: Pixels) -> Vectors:
-        batch = torch.from_numpy(pixels)
+    def run(batch: Batch) -> Vectors:
+        tensors = [torch.from_numpy(array) for array in batch]
         if device == "cuda":
-            batch = batch.pin_memory()
+            tensors = [tensor.pin_memory() for tensor in tensors]
         with torch.inference_mode(), bf16:
-            out: Vectors = module(batch.to(device, non_blocking=True)).float().cpu().numpy()
+            moved = [tensor.to(device, non_blocking=True) for tensor in tensors]
+            out: Vectors = module(*moved).float().cpu().numpy()
         return out
 
     return run
@@ -132,8 +139,10 @@ def check_block(backbone: Backbone, block: int) -> None:
 
 
 def _vectors(backbone: Backbone, block: int) -> Any:
-    """Return a module from pixels to one vector an item, after ``block`` of ``backbone``."""
+    """Return a module from a batch to one vector an item, after ``block`` of ``backbone``."""
     import torch
+
+    from headstart.backbones.pooling import mean
 
     check_block(backbone, block)
 
@@ -142,85 +151,90 @@ def _vectors(backbone: Backbone, block: int) -> Any:
             super().__init__()
             self.backbone = backbone
 
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            if block == -1:
-                return self.backbone(pixels)  # type: ignore[no-any-return]
-            x: torch.Tensor = self.backbone.forward_to(pixels, block + 1)
+        def forward(self, *batch: torch.Tensor) -> torch.Tensor:
+            x: Any = backbone.forward_to(
+                batch if len(batch) > 1 else batch[0],
+                backbone.n_blocks if block == -1 else block + 1,
+            )
+            if isinstance(x, tuple):  # the vectors of a text's tokens, and the mask
+                return mean(*x)
             if x.ndim == 4:  # (N, C, H, W); timm's Swin has (N, H, W, C), pooled alike below
-                return x.mean((2, 3))
-            return x if x.ndim == 2 else x.mean(1)
+                return x.mean((2, 3))  # type: ignore[no-any-return]
+            return x if x.ndim == 2 else x.mean(1)  # type: ignore[no-any-return]
 
     return Vectors()
 
 
-def export(backbone: Backbone, path: Path, *, block: int, size: tuple[int, int]) -> None:
-    """Write the graph from pixels to features to ``path``, after proving that it answers alike.
+def export(
+    backbone: Backbone, path: Path, preprocess: Preprocess | Tokenize, *, block: int = -1
+) -> None:
+    """Write the graph from a batch to features to ``path``, after proving that it answers alike.
 
     torch's older exporter takes a tenth of the newer one's time; the newer one is the fallback
     for networks that the older cannot write, or writes wrongly.
+
+    Args:
+        backbone: what to export.
+        path: the file.
+        preprocess: what the backbone reads; its ``examples`` are what both are asked.
+        block: see `engine`.
 
     Raises:
         HeadstartError: neither exporter's graph answers as torch does.
     """
     module = _vectors(backbone, block).eval()
-    channels = int(backbone.get_buffer("start.mean").numel())
     faults: list[str] = []
     for dynamo in (False, True):
         with written_aside(path) as aside, _quiet():
             try:
-                _write(module, aside, (2, *size, channels), dynamo=dynamo)
-                difference = _difference(module, onnx_engine(aside), (*size, channels))
+                _write(module, aside, preprocess, dynamo=dynamo)
+                graph = onnx_engine(aside)
+                gap = difference(torch_engine(backbone, block, "cpu"), graph, preprocess)
             except Exception as error:  # the exporters raise anything
                 faults.append(f"{type(error).__name__}: {str(error)[:200]}")
                 aside.touch()
                 continue
-            if difference <= PARITY:
-                log.debug("graph written; largest relative difference to torch %.1e", difference)
+            if gap <= PARITY:
+                log.debug("graph written; largest relative difference to torch %.1e", gap)
                 return
-            faults.append(f"its answers differ from torch's by {difference:.1e} of their size")
+            faults.append(f"its answers differ from torch's by {gap:.1e} of their size")
     path.unlink(missing_ok=True)
     raise HeadstartError(f"this backbone could not be exported to ONNX: {'; '.join(faults)}")
 
 
-def _write(module: Any, path: Path, shape: tuple[int, ...], *, dynamo: bool) -> None:
+def _write(module: Any, path: Path, preprocess: Preprocess | Tokenize, *, dynamo: bool) -> None:
     import torch
 
-    pixels = torch.zeros(shape, dtype=torch.uint8)
-    names: dict[str, Any] = {"input_names": ["pixels"], "output_names": ["features"]}
+    # Two items or more: exporters take a single one for a fixed size.
+    example = next(batch for batch in preprocess.examples() if len(batch[0]) > 1)
+    inputs = tuple(torch.from_numpy(array) for array in example)
+    free = preprocess.inputs
+    names: dict[str, Any] = {"input_names": list(free), "output_names": ["features"]}
     if dynamo:
-        batch = ({0: torch.export.Dim.DYNAMIC},)
+        dynamic = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in free.values())
         # One file: weights beside it would keep the name that it had while it was written aside.
         torch.onnx.export(
             module,
-            (pixels,),
+            inputs,
             path,
             dynamo=True,
             external_data=False,
-            dynamic_shapes=batch,
+            dynamic_shapes=(dynamic,),  # one for *batch
             **names,
         )
     else:
-        axes = {"pixels": {0: "n"}, "features": {0: "n"}}
+        axes = free | {"features": {0: "n"}}
         torch.onnx.export(
-            module, (pixels,), path, dynamo=False, dynamic_axes=axes, opset_version=18, **names
+            module, inputs, path, dynamo=False, dynamic_axes=axes, opset_version=18, **names
         )
 
 
-def _difference(module: Any, run: Engine, shape: tuple[int, ...]) -> float:
-    """Return the largest difference to torch over batches of 1, 2 and 7, by the largest."""
-    import torch
-
-    rng = np.random.default_rng(0)
+def difference(expected: Engine, got: Engine, preprocess: Preprocess | Tokenize) -> float:
+    """Return the largest difference between two engines, relative to the largest feature."""
     worst = 0.0
-    for n in (1, 2, 7):
-        # Smooth blobs on noise: noise alone leaves many networks with features near zero.
-        coarse = rng.integers(0, 256, (n, 8, 8, shape[-1]))
-        steps = [np.linspace(0, 7, side).astype(int) for side in shape[:2]]
-        pixels = coarse[:, steps[0]][:, :, steps[1]] + rng.integers(-20, 20, (n, *shape))
-        pixels = np.clip(pixels, 0, 255).astype(np.uint8)
-        with torch.inference_mode():
-            expected = module(torch.from_numpy(pixels)).numpy()
-        gap = np.abs(run(pixels) - expected).max() / max(float(np.abs(expected).max()), 1e-6)
+    for batch in preprocess.examples():
+        truth = expected(batch)
+        gap = np.abs(got(batch) - truth).max() / max(float(np.abs(truth).max()), 1e-6)
         worst = max(worst, float(gap))
     return worst
 

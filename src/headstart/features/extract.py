@@ -18,11 +18,10 @@ from headstart.data.audit import Audit, collect
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.data.scan import Scanned, scan
-from headstart.features.engine import Engine, Vectors, engine, weights_key
+from headstart.errors import BackboneError
+from headstart.features.engine import Batch, Engine, Vectors, engine, weights_key
 from headstart.progress import log, track
 from headstart.store import DIGEST, Digests, Store, home
-
-BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,10 @@ class _Source:
     def __init__(
         self, entry: Entry, block: int, device: str, seed: int, *, keep: bool = True
     ) -> None:
+        if not entry.ready:
+            raise BackboneError(
+                f"'{entry.name}' learns its words from training texts first; fit does that."
+            )
         self.preprocess = entry.preprocess
         self.hits = 0
         self.misses = 0
@@ -90,11 +93,12 @@ class _Source:
     def has(self, key: bytes) -> bool:
         return self._store is not None and key in self._store
 
-    def run(self, pixels: npt.NDArray[np.uint8], digests: list[bytes]) -> None:
+    def run(self, batch: Batch, digests: list[bytes]) -> None:
         if self._engine is None:
-            warn_if_strange(pixels, self.preprocess)
+            if isinstance(self.preprocess, Preprocess):
+                warn_if_strange(batch[0], self.preprocess)
             self._engine = self._make()
-        vectors = self._engine(pixels)
+        vectors = self._engine(batch)
         store = self._open(vectors.shape[1]) if self._store is None else self._store
         rows = np.empty(len(vectors), store.dtype)
         rows["digest"], rows["vector"] = digests, vectors
@@ -167,7 +171,7 @@ def vectors(
 
 
 def _passes(dataset: Dataset, sources: Sequence[_Source]) -> Iterator[Iterator[Scanned]]:
-    """Yield one pass over ``dataset`` for each way of preparing pictures among ``sources``."""
+    """Yield one pass over ``dataset`` for each way of preparing items among ``sources``."""
     for geometry in dict.fromkeys(source.preprocess.geometry() for source in sources):
         mine = [source for source in sources if source.preprocess.geometry() == geometry]
         yield _pass(dataset, mine)
@@ -186,7 +190,7 @@ def _finish(
 
 
 def _pass(dataset: Dataset, sources: list[_Source]) -> Iterator[Scanned]:
-    """Scan ``dataset`` once and run what is missing; pass on what was found, without pixels."""
+    """Scan ``dataset`` once and run what is missing; pass on what was found, nothing prepared."""
     preprocess = sources[0].preprocess
 
     def known(key: bytes) -> bool:
@@ -199,7 +203,7 @@ def _pass(dataset: Dataset, sources: list[_Source]) -> Iterator[Scanned]:
         elif not item.fault:
             for source in sources:
                 source.hits += 1
-        if len(waiting) == BATCH:
+        if len(waiting) == preprocess.window:
             _run(waiting, sources)
         yield replace(item, prepared=None)
     if waiting:
@@ -207,10 +211,13 @@ def _pass(dataset: Dataset, sources: list[_Source]) -> Iterator[Scanned]:
 
 
 def _run(waiting: list[Scanned], sources: list[_Source]) -> None:
-    pixels = np.stack([item.prepared for item in waiting if item.prepared is not None])
-    digests = [item.digest for item in waiting]
-    for source in sources:
-        source.run(pixels, digests)
+    preprocess = sources[0].preprocess
+    rows = preprocess.rows([item.prepared for item in waiting])
+    for batch in preprocess.batches(rows):
+        collated = preprocess.collate([rows[i] for i in batch])
+        digests = [waiting[i].digest for i in batch]
+        for source in sources:
+            source.run(collated, digests)
     waiting.clear()
 
 

@@ -20,6 +20,9 @@ from headstart.errors import unknown
 Matrix = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
+Folds = list[tuple[Labels, Labels]]
+"""Rows to solve on, and rows to judge by."""
+
 STRENGTHS = tuple(float(c) for c in np.logspace(-2, 2, 7))
 """Inverse regularisation strengths C that the inner cross-validation chooses from, on features
 scaled to a mean square length of 10."""
@@ -213,10 +216,13 @@ def solve(
     *,
     seed: int = 0,
     widths: Sequence[int] = (),
+    judges: Labels | None = None,
 ) -> Head:
     """Return the head called ``name``, its C chosen and its temperature fitted by inner folds.
 
-    ``widths`` are the lengths of the vectors that were joined, where they were.
+    ``widths`` are the lengths of the vectors that were joined, where they were. ``judges`` are
+    rows to choose and fit by instead of folds: where a network was tuned on the other rows, these
+    alone show how it answers for what it has not seen. The final head is solved on all rows.
     Nothing but ``features``, shape (N, D), and ``labels``, shape (N,), of the training split is
     looked at. A class with a single example has no part in the inner folds; where fewer than two
     classes have more, C is 1 and the temperature stays 1.
@@ -235,7 +241,8 @@ def solve(
     with _few_threads(features):
         x, unscale = _scaled(features, widths or [features.shape[1]])
         x, unrotate = _rotated(x) if name in HAS_STRENGTH else (x, _same)
-        strength, temperature = _choose(name, x, labels, n_classes, strengths, seed)
+        folds = _inner_folds(labels, n_classes, seed) if judges is None else _judged(labels, judges)
+        strength, temperature = _choose(name, x, labels, n_classes, strengths, folds)
         head = SOLVERS[name](x, labels, n_classes, strength)
     chosen = f"C={strength:g}" if name in HAS_STRENGTH else ""
     return replace(unscale(unrotate(head)), temperature=temperature, chosen=chosen)
@@ -298,27 +305,40 @@ def _same(head: Head) -> Head:
 
 
 def _choose(
-    name: str, x: Matrix, y: Labels, n_classes: int, strengths: tuple[float, ...], seed: int
+    name: str, x: Matrix, y: Labels, n_classes: int, strengths: tuple[float, ...], folds: Folds
 ) -> tuple[float, float]:
-    """Return the C with the least log loss on inner folds, and its temperature."""
+    """Return the C with the least log loss on the test rows of ``folds``, and its temperature."""
+    best = (np.inf, 1.0, 1.0)
+    if not folds:
+        return best[1:]
+    judged = np.concatenate([test for _, test in folds])
+    for strength in strengths:
+        heads = [(SOLVERS[name](x[fit], y[fit], n_classes, strength), test) for fit, test in folds]
+        out = np.concatenate([head.logits(x[test]) for head, test in heads])
+        temperature = fit_temperature(out, y[judged])
+        chance = softmax(np.asarray(out / temperature, np.float32))[np.arange(len(out)), y[judged]]
+        loss = -np.log(chance + 1e-12).mean()
+        if loss < best[0]:
+            best = (float(loss), strength, temperature)
+    return best[1:]
+
+
+def _inner_folds(y: Labels, n_classes: int, seed: int) -> Folds:
+    """Return up to five folds; none where fewer than two classes have two examples."""
     rows = np.random.default_rng(seed).permutation(len(y))[:MOST_ROWS_TO_CHOOSE]
     counts = np.bincount(y[rows], minlength=n_classes)
     # A class must be in the training part of every fold, or its items would only be in the way.
     rows = rows[counts[y[rows]] >= 2]
     if len(np.unique(y[rows])) < 2:
-        return 1.0, 1.0
-    best = (np.inf, 1.0, 1.0)
-    folds = list(_folds(y[rows], min(5, int(counts[counts >= 2].min())), seed))
-    for strength in strengths:
-        out = np.zeros((len(rows), n_classes), np.float32)
-        for train, test in folds:
-            head = SOLVERS[name](x[rows[train]], y[rows[train]], n_classes, strength)
-            out[test] = head.logits(x[rows[test]])
-        temperature = fit_temperature(out, y[rows])
-        loss = -np.log(softmax(out / temperature)[np.arange(len(rows)), y[rows]] + 1e-12).mean()
-        if loss < best[0]:
-            best = (float(loss), strength, temperature)
-    return best[1], best[2]
+        return []
+    found = _folds(y[rows], min(5, int(counts[counts >= 2].min())), seed)
+    return [(rows[train], rows[test]) for train, test in found]
+
+
+def _judged(y: Labels, judges: Labels) -> Folds:
+    """Return the one fold in which ``judges`` are judged by all others."""
+    others = np.setdiff1d(np.arange(len(y)), judges)
+    return [(others, judges)] if len(judges) and len(np.unique(y[others])) > 1 else []
 
 
 def _folds(y: Labels, n: int, seed: int) -> Iterator[tuple[Labels, Labels]]:

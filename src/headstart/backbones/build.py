@@ -1,0 +1,33 @@
+"""Build the network of any entry: one door for pictures and texts."""
+
+from __future__ import annotations
+
+from headstart.backbones import encoders, textnets, vision
+from headstart.backbones.blocks import Backbone
+from headstart.backbones.entry import Entry
+from headstart.data.texts import Tokenize
+from headstart.errors import BackboneError
+
+
+def build(entry: Entry, *, seed: int = 0) -> Backbone:
+    """Return the backbone that ``entry`` describes, in eval mode, its head taken off.
+
+    Args:
+        entry: which network, weights and preprocessing.
+        seed: of random weights, when the entry has no weights file.
+
+    Raises:
+        BackboneError: the weights do not fit the architecture, or the entry is not ready.
+    """
+    if entry.kind == "image":
+        return vision.build(entry, seed=seed)
+    tensors = vision.tensors_of(entry) if entry.weights else None
+    if entry.library == "transformers":
+        facts = {**entry.config, "architecture": entry.architecture, "weights": []}
+        return encoders.build(facts, tensors, seed=seed)
+    if tensors is not None:
+        return textnets.restore(entry.architecture, tensors)
+    if not isinstance(entry.preprocess, Tokenize) or not entry.ready:
+        raise BackboneError(f"{entry.name} has no words yet; it learns them from training texts.")
+    words = len(entry.preprocess.vocabulary)
+    return textnets.build(entry.architecture, words, entry.vectors, seed=seed)

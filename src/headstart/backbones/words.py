@@ -1,0 +1,110 @@
+"""Text networks that are trained here, before they are built: their words. No torch here.
+
+Their vocabulary is that of the training texts, so their entry is `Entry.ready` only once those are
+known. Word vectors in GloVe's format can stand beside it, fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from headstart.backbones.entry import Entry
+from headstart.data.glove import read_glove
+from headstart.data.texts import Tokenize, fit_vocabulary
+from headstart.errors import UsageError
+from headstart.store import digest
+
+NETWORKS = ("bilstm", "bigru", "textcnn", "transformer")
+"""Built by `headstart.backbones.textnets`."""
+
+MAX_LENGTH = 500
+"""Tokens of a text that are read unless the user says otherwise."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A ready entry, and what of the training texts it covers.
+
+    Attributes:
+        entry: with the vocabulary, and word vectors if asked for.
+        known: share of the training texts' tokens that have an id of their own.
+        covered: share that has a word vector; None without vectors.
+        without_vector: words of the vocabulary without one.
+    """
+
+    entry: Entry
+    known: float
+    covered: float | None = None
+    without_vector: int = 0
+
+    def note(self) -> str:
+        """Return what the user should know, in one line."""
+        size = len(_tokenize(self.entry).vocabulary) - 2
+        known = f"{self.entry.name}: {size} words, {100 * self.known:.1f} % of all tokens"
+        if self.covered is None:
+            return known
+        return (
+            f"{known}; {100 * self.covered:.1f} % of all tokens have a word vector, "
+            f"{self.without_vector} words have none"
+        )
+
+
+def entry(name: str) -> Entry:
+    """Return the entry of the text network called ``name``, whose words are not known yet."""
+    return Entry(
+        name=name,
+        kind="text",
+        library="headstart",
+        architecture=name,
+        preprocess=Tokenize("", MAX_LENGTH),
+        weights=None,
+        digest="untrained",
+        source_domain="nothing",
+    )
+
+
+def learn(
+    unready: Entry, texts: Sequence[str], *, min_frequency: int = 2, vectors: str | None = None
+) -> Words:
+    """Return ``unready`` with the words of ``texts``, the training texts, and their vectors.
+
+    Args:
+        unready: from `entry`.
+        texts: of the training split only.
+        min_frequency: how often a word must occur to have an id of its own.
+        vectors: path of a file in GloVe's format.
+
+    Raises:
+        UsageError: the file is not there, or no text holds a word often enough.
+        DataError: the file has a broken line, or lines of different lengths; names the line.
+    """
+    old = _tokenize(unready)
+    tokenize = fit_vocabulary(
+        texts, min_frequency=min_frequency, max_length=old.max_length, clean=old.clean
+    )
+    vocabulary = tokenize.vocabulary
+    if len(vocabulary) <= 2:
+        raise UsageError(
+            f"no word occurs {min_frequency} times in the {len(texts)} training texts; give a "
+            "smaller --min-frequency."
+        )
+    known = tokenize.coverage(texts)
+    made = replace(unready, preprocess=tokenize)
+    if vectors is None:
+        return Words(made, known)
+    path = Path(vectors).expanduser()
+    if not path.is_file():
+        raise UsageError(f"--vectors {path}: no such file.")
+    found = read_glove(path, vocabulary)
+    share = found.share(tokenize.encode(texts))
+    stated = digest(found.matrix.tobytes()).hex()
+    made = replace(made, vectors=found.matrix, digest=f"untrained-{stated}")
+    return Words(made, known, share, int((~found.covered[2:]).sum()))
+
+
+def _tokenize(one: Entry) -> Tokenize:
+    if not isinstance(one.preprocess, Tokenize):
+        raise TypeError(f"{one.name} is not a text network")
+    return one.preprocess
