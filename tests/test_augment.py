@@ -11,7 +11,7 @@ from PIL import Image
 from conftest import bars
 from headstart.data.images import Preprocess
 from headstart.training.augment import LEVELS, Augment, view
-from headstart.training.source import Pictures
+from headstart.training.inputs import Inputs
 
 NOTHING = Augment(area=1.0, flip=0.0, colour=0.0, degrees=0.0)
 
@@ -95,9 +95,9 @@ def _rng(seed: int) -> np.random.Generator:
 @pytest.mark.parametrize("side", [8, 40])
 def test_views_of_arrays_of_one_channel(side: int) -> None:
     data = bars(4, side=side)
-    pictures = Pictures(data, preprocess(1), "strong", 0)
+    pictures = Inputs(data, preprocess(1), augment="strong")
     try:
-        views = next(iter(pictures.batches([np.arange(8)], 0)))
+        (views,) = next(iter(pictures.batches([np.arange(8)], 0)))
         assert views.shape == (8, 16, 20, 1)
         assert len({one.tobytes() for one in views}) == 8
     finally:

@@ -45,6 +45,7 @@ HEAVY = {"torch", "torchvision", "timm", "transformers", "sklearn", "matplotlib"
 # others must stay importable in a blink.
 MAY_BE_HEAVY = {
     "backbones.blocks",
+    "backbones.build",
     "backbones.encoders",
     "backbones.glyphs",
     "backbones.libraries",
@@ -56,10 +57,17 @@ MAY_BE_HEAVY = {
     "pretraining.glyphs",
     "report.pictures",
     "report.show",
+    "training.activations",
+    "training.adapters",
     "training.augment",
+    "training.checkpoint",
     "training.contrastive",
+    "training.freezing",
+    "training.inputs",
+    "training.l2sp",
     "training.loop",
-    "training.source",
+    "training.objective",
+    "training.soup",
 }
 
 MODULES = sorted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from headstart.backbones.registry import resolve
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.strategies.plan import HEAD, Group, Options, Plan, Stage
-from headstart.training import loop, source
-from headstart.training.loop import Trained, cosine, train
-from headstart.training.source import Activations, Pictures, in_batches
+from headstart.training import inputs, loop, objective
+from headstart.training.activations import VIEWS, Activations
+from headstart.training.inputs import Inputs, in_batches
+from headstart.training.loop import Job, Trained, cosine, train
 
 NONE = np.empty(0, np.int64)
 PREPROCESS = resolve("glyphs").preprocess
@@ -47,20 +49,12 @@ def run(
     data = bars() if data is None else data
     backbone = vision.build(resolve("glyphs"))
     backbone.to(memory_format=torch.contiguous_format)
-    pictures = Pictures(data, PREPROCESS, augment, seed)
+    pictures = Inputs(data, PREPROCESS, augment=augment, seed=seed)
     fit = np.arange(len(data)) if fit is None else fit
+    options = options or Options(batch=8)
+    job = Job(plan, data.labels, len(data.classes), fit, select, options, seed)
     try:
-        trained = train(
-            backbone,
-            plan,
-            pictures,
-            data.labels,
-            len(data.classes),
-            fit,
-            select,
-            options or Options(batch=8),
-            seed=seed,
-        )
+        trained = train(backbone, pictures, job)
     finally:
         pictures.close()
     return backbone, trained
@@ -136,7 +130,7 @@ def test_plain_torch_comes_to_the_same_weights(options: Options, boundary: int) 
 def test_class_weights_lift_the_rare_class() -> None:
     data = bars()
     rare = np.concatenate([np.flatnonzero(data.labels == 0), np.flatnonzero(data.labels == 1)[:2]])
-    weights = loop._class_weights(data.labels[rare], 2)
+    weights = objective.class_weights(data.labels[rare], 2)
     np.testing.assert_allclose(weights, [14 / 24, 14 / 4])
     assert float(weights[data.labels[rare]].mean()) == pytest.approx(1)
     plan = stage(5, epochs=1)
@@ -150,7 +144,7 @@ def test_class_weights_lift_the_rare_class() -> None:
 
 
 def test_absent_classes_get_no_weight_that_is_not_a_number() -> None:
-    weights = loop._class_weights(np.array([0, 0, 2]), 4)
+    weights = objective.class_weights(np.array([0, 0, 2]), 4)
     assert torch.isfinite(weights).all()
 
 
@@ -235,32 +229,14 @@ def test_the_callers_random_state_and_threads_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("augment", ["off", "light"])
-def test_kept_activations_equal_those_computed_anew(
-    augment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(source, "VIEWS", 3)
-    kept, trained = run(stage(3, epochs=3), augment=augment)
-
-    class Anew:
-        """The same batches, run up to the boundary in every epoch."""
-
-        def __init__(self, pictures: Pictures, backbone: Backbone, boundary: int, *_: Any) -> None:
-            self.pictures, self.backbone, self.boundary = pictures, backbone, boundary
-
-        def batches(self, order: list[np.ndarray], epoch: int) -> Iterator[np.ndarray]:
-            for pixels in self.pictures.batches(order, epoch):
-                with torch.no_grad():
-                    out = self.backbone.forward_to(torch.from_numpy(pixels), self.boundary)
-                yield out.numpy()
-
-        def close(self) -> None:
-            pass
-
-    monkeypatch.setattr(loop, "Activations", Anew)
-    anew, again = run(stage(3, epochs=3), augment=augment)
+def test_kept_activations_equal_those_computed_anew(augment: str) -> None:
+    few = Options(batch=8, views=3)
+    kept, trained = run(stage(3, epochs=4), few, augment=augment)
+    anew, again = run(stage(3, epochs=4), replace(few, cache_limit=0), augment=augment)
+    assert (trained.cache["misses"], again.cache["misses"]) == (24 if augment == "off" else 72, 0)
     for name, value in anew.net.state_dict().items():
-        torch.testing.assert_close(kept.net.state_dict()[name], value, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(trained.head.weight, again.head.weight, atol=1e-5)
+        assert torch.equal(kept.net.state_dict()[name], value), name
+    np.testing.assert_array_equal(trained.head.weight, again.head.weight)
 
 
 def test_activations_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,19 +252,20 @@ def test_activations_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(seen) == 24
 
 
-def test_augmented_views_go_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = Pictures(bars(), PREPROCESS, "strong", 0)
+def test_augmented_views_go_round() -> None:
+    pictures = Inputs(bars(), PREPROCESS, augment="strong", views=VIEWS)
     backbone = vision.build(resolve("glyphs"))
-    kept = Activations(pictures, backbone, 2, np.arange(24), "cpu")
+    kept = Activations(pictures, backbone, 2, "cpu")
+    kept.fill(np.arange(24), NONE)
     try:
         order = in_batches(np.arange(24)[::-1], 10)
         first, second, again = (
-            np.concatenate(list(kept.batches(order, epoch))) for epoch in (0, 1, source.VIEWS)
+            np.concatenate([batch[0] for batch in kept.batches(order, epoch)])
+            for epoch in (0, 1, VIEWS)
         )
         np.testing.assert_array_equal(first, again)
         assert (first != second).any()
     finally:
-        kept.close()
         pictures.close()
 
 
@@ -298,7 +275,7 @@ def test_the_number_of_workers_changes_nothing(
 ) -> None:
     heads = []
     for workers in (1, 5):
-        monkeypatch.setattr(source, "ThreadPoolExecutor", lambda w=workers: ThreadPoolExecutor(w))
+        monkeypatch.setattr(inputs, "ThreadPoolExecutor", lambda w=workers: ThreadPoolExecutor(w))
         heads.append(run(stage(3, epochs=2), augment=augment)[1].head)
     np.testing.assert_array_equal(heads[0].weight, heads[1].weight)
 
@@ -310,17 +287,17 @@ def test_files_are_cleaned_up(fails: bool, tmp_path: Path, monkeypatch: pytest.M
     real = loop._Run._epochs
 
     def watched(self: Any, *arguments: Any) -> None:
-        used.append(len(list(tmp_path.rglob("*.npy"))))
+        used.append(len(list(tmp_path.rglob("plain.bin"))))
         if fails:
             raise KeyboardInterrupt
         real(self, *arguments)
 
     monkeypatch.setattr(loop._Run, "_epochs", watched)
     try:
-        run(stage(3, epochs=1))
+        run(stage(0, epochs=1))
     except KeyboardInterrupt:
         assert fails
-    assert used == [2], "plain pictures and activations lie on disk while it runs"
+    assert used == [1], "plain pictures lie on disk while it runs"
     assert list(tmp_path.iterdir()) == []
 
 

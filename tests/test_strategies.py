@@ -6,10 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headstart.backbones import pooling
 from headstart.errors import UsageError
 from headstart.strategies.discriminative import Discriminative
+from headstart.strategies.first import First
 from headstart.strategies.partial import Partial
-from headstart.strategies.plan import HEAD, RATES, Group, Options, Plan, Stage
+from headstart.strategies.plan import (
+    ADAPTERS,
+    HEAD,
+    POOLINGS,
+    RATES,
+    Adapters,
+    Freeze,
+    Group,
+    Options,
+    Plan,
+    Stage,
+)
 from headstart.strategies.registry import STRATEGIES, strategy
 from headstart.strategies.warm import Warm
 
@@ -84,6 +97,111 @@ def test_partial_0_is_warm() -> None:
     assert plan("partial:0") == plan("warm")
 
 
+@pytest.mark.parametrize("k", [1, 3, 4])
+def test_first_trains_the_lowest_blocks_and_the_head(k: int) -> None:
+    (stage,) = plan(f"first:{k}").stages
+    assert stage == Stage((Group(tuple(range(k)), 0.1), Group((HEAD,), 0.2)), 5)
+    assert stage.trained == set(range(k))
+    assert stage.boundary(4) == 0
+
+
+def test_first_of_all_blocks_is_warm() -> None:
+    for options in (FIVE, Options(decay=0.5)):
+        assert plan("first:4", options) == plan("warm", options)
+    groups = plan("first:1", Options(body_rate=1.0, decay=0.5)).stages[0].groups
+    assert groups == (Group((0,), 0.125), Group((HEAD,), RATES["adamw"][1]))
+
+
+@pytest.mark.parametrize("k", [0, -1, 5])
+def test_first_beyond_the_network_says_how_far_it_goes(k: int) -> None:
+    with pytest.raises(UsageError, match="this backbone has 4 blocks; K goes from 1 to 4"):
+        plan(f"first:{k}")
+
+
+def test_gradual_moves_the_boundary_down() -> None:
+    stages = plan("gradual", Options(epochs=10, body_rate=0.1, head_rate=0.2)).stages
+    assert [stage.boundary(4) for stage in stages] == [4, 2, 1, 0]
+    assert [stage.epochs for stage in stages] == [2, 2, 3, 3]
+    assert stages[0].groups == (Group((HEAD,), 0.2),)
+    assert stages[-1].groups == plan("warm").stages[0].groups
+
+
+@given(st.integers(1, 60), st.integers(1, 40))
+def test_gradual_takes_the_epochs_it_is_given(n_blocks: int, epochs: int) -> None:
+    stages = plan("gradual", Options(epochs=epochs), n_blocks=n_blocks).stages
+    assert sum(stage.epochs for stage in stages) == epochs
+    assert len(stages) == min(4, n_blocks + 1, epochs)
+    boundaries = [stage.boundary(n_blocks) for stage in stages]
+    assert boundaries == sorted(set(boundaries), reverse=True)
+    assert boundaries[-1] == 0
+    assert len(stages) == 1 or boundaries[0] == n_blocks
+    assert all(HEAD in stage.groups[-1].blocks for stage in stages)
+
+
+def test_lp_ft_starts_from_a_probe_at_a_small_rate() -> None:
+    made = plan("lp-ft", Options(epochs=5))
+    rate = RATES["adamw"][0] / 2
+    stage = Stage((Group((0, 1, 2, 3), rate), Group((HEAD,), rate)), 5)
+    assert made == Plan((stage,), probe="logistic")
+    assert plan("lp-ft").stages == plan("warm").stages
+
+
+def test_l2_sp_is_warm_with_a_pull() -> None:
+    (stage,) = plan("l2-sp", Options(epochs=5, pull=0.3)).stages
+    (warm,) = plan("warm", Options(epochs=5)).stages
+    assert stage == Stage(warm.groups, 5, pull=0.3)
+    assert warm.pull == 0
+
+
+def test_auto_freeze_is_warm_with_a_rule() -> None:
+    options = Options(epochs=5, freeze_threshold=0.1, freeze_patience=3)
+    (stage,) = plan("auto-freeze", options).stages
+    (warm,) = plan("warm", options).stages
+    assert stage == Stage(warm.groups, 5, freeze=Freeze(0.1, 3))
+    assert warm.freeze is None
+
+
+def test_lora_trains_adapters_and_the_head() -> None:
+    made = plan("lora", Options(epochs=5, rank=4))
+    body, head = RATES["adamw"]
+    (stage,) = made.stages
+    assert stage == Stage((Group((ADAPTERS,), 10 * body), Group((HEAD,), head)), 5)
+    assert made.adapters == Adapters(rank=4, alpha=4)
+    assert not stage.trained
+    # Adapters stand in every block, so nothing can be computed once.
+    assert stage.boundary(4) == 0
+    assert plan("lora").stages[0].groups[0].rate == 0.1
+
+
+def test_contrastive_tunes_the_upper_half_and_solves_a_head() -> None:
+    made = plan("contrastive", Options(head="svm"), n_blocks=7, n_train=256)
+    assert made.solver == "svm"
+    (stage,) = made.stages
+    assert stage.objective == "contrastive"
+    assert stage.groups == (Group((3, 4, 5, 6), 1e-4),)
+    assert (stage.boundary(7), stage.batch) == (3, 64)
+    assert stage.n_steps(256, Options()) == 40
+    assert plan("contrastive", n_blocks=1).stages[0].boundary(1) == 0
+    assert strategy("contrastive").kinds == ("text",)
+    assert not strategy("contrastive").solves
+
+
+@pytest.mark.parametrize(
+    ("n_train", "steps"), [(8, 40), (100, 40), (256, 40), (500, 80), (1000, 100), (120_000, 100)]
+)
+def test_contrastive_steps_have_two_limits(n_train: int, steps: int) -> None:
+    (stage,) = plan("contrastive", Options(), n_train=n_train).stages
+    assert stage.n_steps(n_train, Options()) == steps
+    (stage,) = plan("contrastive", Options(epochs=2, batch=8), n_train=n_train).stages
+    assert stage.n_steps(n_train, Options()) == 2 * -(-n_train // 16)
+
+
+def test_steps_of_a_stage() -> None:
+    stage = plan("warm").stages[0]
+    assert stage.n_steps(64, Options(batch=30)) == 5 * 3
+    assert stage.n_steps(64, Options(batch=64)) == 5
+
+
 @given(st.integers(1, 10_000), st.integers(1, 256), st.integers(1, 50), st.integers(0, 200))
 def test_epochs_are_enough_steps(n_train: int, batch: int, default: int, least: int) -> None:
     steps = -(-n_train // batch)
@@ -104,6 +222,7 @@ def test_plans_and_strategies_are_values() -> None:
     assert plan("partial:-2") == plan("partial:-2")
     assert {strategy("warm"), Warm()} == {Warm()}
     assert strategy("partial:-3") == Partial(-3)
+    assert strategy("first:2") == First(2) != Partial(2)
     assert strategy("discriminative") == Discriminative()
 
 
@@ -117,6 +236,9 @@ def test_plans_and_strategies_are_values() -> None:
         ("partial:", "'' is not a whole number"),
         ("partial:1.5", "'1.5' is not a whole number"),
         ("warm:3", "write 'warm'"),
+        ("first", "write 'first:2'"),
+        ("first:all", "'all' is not a whole number; write for example 'first:2'"),
+        ("lp_ft", "did you mean 'lp-ft'"),
     ],
 )
 def test_wrong_names(name: str, said: str) -> None:
@@ -128,6 +250,27 @@ def test_every_strategy_says_when_to_use_it() -> None:
     for made in STRATEGIES.values():
         assert "When:" in (made.__doc__ or "")
         assert "When not:" in (made.__doc__ or "")
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_makes_a_plan_that_can_be_run(name: str) -> None:
+    made = strategy(STRATEGIES[name].example or name)
+    assert set(made.kinds) <= {"image", "text"}
+    for n_train in (2, 1000):
+        found = made.plan(4, n_train, Options())
+        assert found.stages or found.solver
+        heads = [HEAD in stage.groups[-1].blocks for stage in found.stages]
+        assert not any(heads) if found.solver else all(heads)
+        for stage in found.stages:
+            assert stage.n_steps(n_train, Options()) >= 1
+            blocks = [block for group in stage.groups for block in group.blocks]
+            assert len(blocks) == len(set(blocks))
+            assert set(blocks) <= {ADAPTERS, HEAD, *range(4)}
+            assert (ADAPTERS in blocks) == (found.adapters is not None)
+
+
+def test_poolings_are_those_of_the_encoders() -> None:
+    assert set(POOLINGS) == {*pooling.POOLINGS, "attention"}
 
 
 def test_options_tell_all_faults_at_once() -> None:
@@ -142,6 +285,17 @@ def test_options_tell_all_faults_at_once() -> None:
         "optimiser": "adam",
         "augment": "wild",
         "head": "forest",
+        "views": 0,
+        "cache_limit": -1.0,
+        "pull": -0.1,
+        "freeze_threshold": 0.0,
+        "freeze_patience": 0,
+        "rank": 0,
+        "soup": -1,
+        "seconds": 0.0,
+        "pooling": "maen",
+        "min_frequency": 0,
+        "max_length": 0,
     }
     with pytest.raises(UsageError) as raised:
         Options(**wrong)  # type: ignore[arg-type]
@@ -149,7 +303,8 @@ def test_options_tell_all_faults_at_once() -> None:
         assert f"{name} is {value}, but must be" in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["head_rate", "freeze_threshold", "seconds"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 0.0])
-def test_rates_must_be_numbers_above_zero(value: float) -> None:
-    with pytest.raises(UsageError, match="head_rate"):
-        Options(head_rate=value)
+def test_rates_must_be_numbers_above_zero(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=name):
+        Options(**{name: value})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,8 @@ from headstart.bundle import Bundle
 from headstart.data.audit import Audit
 from headstart.data.audit import audit as audit_dataset
 from headstart.data.dataset import Dataset, Rejected
-from headstart.data.images import Decoded, examine
+from headstart.data.images import Decoded, Preprocess, examine
+from headstart.data.items import arriving
 from headstart.data.reading import read
 from headstart.data.split import Split, check_share, draw, split
 from headstart.device import pick
@@ -32,7 +36,10 @@ from headstart.progress import log
 from headstart.store import digest
 from headstart.strategies.plan import Options
 from headstart.strategies.registry import strategy as find_strategy
-from headstart.training.transfer import Fitted, transfer
+from headstart.training.transfer import Fitted, Resuming, check_kind, transfer
+
+DEFAULT = {"image": "glyphs", "text": "minilm"}
+"""The backbone of each kind of items where none is named: both work offline."""
 
 WORST = 50
 """Confident mistakes that a bundle remembers."""
@@ -102,6 +109,7 @@ class Fit:
             "errors": self.errors,
             "data": {
                 "root": str(self.dataset.root.resolve()),
+                "columns": list(self.dataset.columns),
                 "fingerprint": digest(*self.audit.digests[self.parts.train].tolist()).hex(),
                 "n_train": len(self.parts.train),
                 "n_val": len(self.parts.held_out),
@@ -125,12 +133,14 @@ def audit(data: str | Path | Dataset, **reading: Any) -> Audit:
 def fit(
     data: str | Path | Dataset,
     *,
-    backbone: str = "glyphs",
+    backbone: str | None = None,
     strategy: str = "frozen",
     val: float = 0.2,
     shots: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    resume: bool = False,
+    every: float = 60.0,
     device: str = "auto",
     channels: int | None = None,
     options: Options | None = None,
@@ -140,19 +150,21 @@ def fit(
 
     Args:
         data: a folder, a table, or what `read` returned.
-        backbone: a name, or ``x+y`` to join features.
+        backbone: a name, or ``x+y`` to join features; None for `DEFAULT`.
         strategy: a name, see ``headstart.strategies``.
         val: share held out where the data have no split of their own, between 0 and 1.
         shots: examples a class drawn from the training items; None for all.
         seed: of everything random.
-        out: folder for the bundle; None keeps it in memory.
+        out: folder for the bundle, and for checkpoints on the way; None keeps it in memory.
+        resume: go on from the newest checkpoint in ``out``, if there is one.
+        every: seconds between two checkpoints.
         device: "auto", "cpu", "cuda" or "mps".
         channels: of the pictures; by default what the backbone reads, or array files hold.
         options: for training by steps and for the head.
         **reading: options of `read`.
 
     Raises:
-        UsageError: an option is unknown or out of range.
+        UsageError: an option is unknown or out of range, or the checkpoints are of another run.
         DataError: nothing sensible can be trained on.
         BackboneError: the backbone or its weights are not here.
     """
@@ -163,9 +175,12 @@ def fit(
     check_share("val", val)
     if shots is not None and shots < 1:
         raise UsageError(f"shots is {shots}, but must be 1 or more.")
+    if resume and out is None:
+        raise UsageError("resume goes on from the checkpoints in out; give the folder.")
     dataset = _read(data, reading)
+    check_kind(chosen, strategy, dataset.kind)
     notes: list[str] = []
-    entries = _entries(backbone, dataset, channels, seed, notes)
+    entries = _entries(backbone, dataset, channels, seed, notes, options)
     found, features = _look(dataset, entries, chosen.solves, device, seed)
     parts = _parts(dataset, found, val, shots, seed, notes)
     fitted = transfer(
@@ -177,12 +192,14 @@ def fit(
         seed=seed,
         device=device,
         features=features,
+        resuming=Resuming(Path(out) / bundles.CHECKPOINTS, resume, every) if out else None,
     )
     logits = fitted.logits(dataset, parts.held_out, features=features, device=device)
     result = _result(fitted, dataset, found, parts, softmax(logits), features, notes)
     if out is not None:
         result.save(out)
         result = replace(result, bundle=Path(out))
+        shutil.rmtree(Path(out) / bundles.CHECKPOINTS, ignore_errors=True)
     result.seconds["total"] = time.perf_counter() - start
     return result
 
@@ -192,18 +209,34 @@ def _read(data: str | Path | Dataset, reading: dict[str, Any]) -> Dataset:
 
 
 def _entries(
-    backbone: str, dataset: Dataset, channels: int | None, seed: int, notes: list[str]
+    backbone: str | None,
+    dataset: Dataset,
+    channels: int | None,
+    seed: int,
+    notes: list[str],
+    options: Options | None = None,
 ) -> tuple[Entry, ...]:
-    """Return the backbones of the name, fitted to the channels of the pictures."""
+    """Return the backbones of the name, as the items and the options want them."""
+    backbone = backbone or DEFAULT[dataset.kind]
     entries = resolve_all(backbone, seed=seed)
     if entries[0].kind != dataset.kind:
         raise DataError(
             f"{dataset.root} holds {dataset.kind}s, but the backbone '{backbone}' is for "
-            f"{entries[0].kind}s. Texts can be read and audited, but not fitted yet."
+            f"{entries[0].kind}s; try '{DEFAULT[dataset.kind]}'."
         )
+    if dataset.kind == "text":
+        o = options or Options()
+        return tuple(entry.reading(pooling=o.pooling, max_length=o.max_length) for entry in entries)
+    return _for_pictures(entries, dataset, channels, notes)
+
+
+def _for_pictures(
+    entries: tuple[Entry, ...], dataset: Dataset, channels: int | None, notes: list[str]
+) -> tuple[Entry, ...]:
     picture = first_picture(dataset)
     wanted = channels or array_channels(picture)
-    if backbone == "glyphs" and picture and min(picture.width, picture.height) > 64:
+    glyphs = any(entry.name == "glyphs" for entry in entries)
+    if glyphs and picture and min(picture.width, picture.height) > 64:
         _note(
             notes,
             "glyphs learned from small printed characters; for photos name a backbone that learned "
@@ -212,7 +245,7 @@ def _entries(
     if wanted is None:
         return entries
     for entry in entries:
-        if entry.preprocess.channels != wanted:
+        if isinstance(entry.preprocess, Preprocess) and entry.preprocess.channels != wanted:
             _note(
                 notes,
                 f"{entry.name}: first convolution adapted from {entry.preprocess.channels} to "
@@ -242,7 +275,7 @@ def _look(
     dataset: Dataset, entries: tuple[Entry, ...], solves: bool, device: str, seed: int
 ) -> tuple[Audit, Features | None]:
     """Audit the data, and compute features in the same pass where the strategy solves on them."""
-    if not solves:
+    if not solves or not all(entry.ready for entry in entries):
         return audit_dataset(dataset).require_usable(), None
     found, features = extract(dataset, entries, device=device, seed=seed)
     return found.require_usable(), features
@@ -299,13 +332,13 @@ def _result(
             "train": fitted.seconds,
         },
         cache={
-            "hits": features.hits if features else 0,
-            "misses": features.misses if features else 0,
+            "hits": features.hits if features else fitted.cache["hits"],
+            "misses": features.misses if features else fitted.cache["misses"],
         },
         errors=metrics.worst(
             probabilities, held_out.labels, held_out.names, dataset.classes, WORST
         ),
-        notes=notes,
+        notes=[*notes, *fitted.notes],
     )
 
 
@@ -323,7 +356,12 @@ def _versions() -> dict[str, str]:
     import platform
     from importlib.metadata import version
 
-    names = ("torch", "torchvision", "timm", "onnxruntime", "scikit-learn", "numpy", "Pillow")
+    names = ("torch", "torchvision", "timm", "transformers", "tokenizers") + (
+        "onnxruntime",
+        "scikit-learn",
+        "numpy",
+        "Pillow",
+    )
     return {"python": platform.python_version()} | {name: version(name) for name in names}
 
 
@@ -333,9 +371,19 @@ def predict(
     *,
     device: str = "auto",
 ) -> Iterator[dict[str, Any]]:
-    """Yield one answer an item of ``sources``, see `Bundle.predict`."""
+    """Yield one answer an item of ``sources``, see `Bundle.predict`.
+
+    ``-`` stands for standard input, each line of which is a text; it is answered as it comes.
+    """
     loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
-    yield from loaded.predict(sources, device=pick(device))
+    listed = [sources] if isinstance(sources, str | Path) else list(sources)
+    chosen = pick(device)
+    for is_input, group in groupby(listed, key=lambda source: str(source) == "-"):
+        if is_input:
+            for lines in arriving(sys.stdin.buffer):
+                yield from loaded.predict_texts(lines, device=chosen)
+        else:
+            yield from loaded.predict(list(group), device=chosen)
 
 
 def evaluate(
@@ -383,8 +431,8 @@ def evaluate(
 def features(
     data: str | Path | Dataset,
     *,
-    backbone: str,
     out: str | Path,
+    backbone: str | None = None,
     block: int = -1,
     seed: int = 0,
     device: str = "auto",
@@ -415,7 +463,7 @@ def features(
         "out": str(out),
         "n": len(found.usable),
         "n_features": vectors.n_features,
-        "backbone": backbone,
+        "backbone": backbone_name(entries),
         "block": block,
         "cache": {"hits": vectors.hits, "misses": vectors.misses},
         "seconds": vectors.seconds,
@@ -427,7 +475,7 @@ def compare(
     data: str | Path | Dataset,
     *,
     strategies: Sequence[str],
-    backbones: Sequence[str] = ("glyphs",),
+    backbones: Sequence[str] = (),
     shots: Sequence[Shots] = ("all",),
     draws: int = 5,
     val: float = 0.2,
@@ -447,17 +495,19 @@ def compare(
     """
     chosen = [find_strategy(name) for name in strategies]
     check_share("val", val)
-    if not chosen or not backbones or draws < 1 or any(n != "all" and n < 1 for n in shots):
+    if not chosen or draws < 1 or any(n != "all" and n < 1 for n in shots):
         raise UsageError(
-            "compare needs at least one strategy, one backbone and one draw, and shots of 1 or "
-            f"more (or 'all'); got {list(strategies)}, {list(backbones)}, {draws}, {list(shots)}."
+            "compare needs at least one strategy and one draw, and shots of 1 or more (or 'all'); "
+            f"got {list(strategies)}, {draws}, {list(shots)}."
         )
     dataset, device = _read(data, reading), pick(device)
     solves = any(one.solves for one in chosen)
     candidates = []
     found: Audit | None = None
-    for name in backbones:
-        entries = _entries(name, dataset, None, seed, [])
+    for one, name in zip(chosen, strategies, strict=True):
+        check_kind(one, name, dataset.kind)
+    for name in backbones or [DEFAULT[dataset.kind]]:
+        entries = _entries(name, dataset, None, seed, [], options)
         found, features = _look(dataset, entries, solves, device, seed)
         candidates.append((name, entries, features))
     if found is None:

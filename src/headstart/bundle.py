@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from headstart.backbones.entry import Entry, from_facts
 from headstart.data.dataset import Dataset, Kind
+from headstart.data.texts import Tokenize
 from headstart.errors import BundleError
 from headstart.features.extract import Features, extract, vectors
 from headstart.features.heads import Head, Matrix, softmax
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from headstart.data.reading import Items
 
 FORMAT = 1
+CHECKPOINTS = "checkpoints"
+"""Folder in a bundle's folder where a run that is not finished leaves its state."""
+
 CHUNK = 1024
 """Items that prediction holds the answers of at once."""
 
@@ -71,7 +75,23 @@ class Bundle:
 
         if isinstance(sources, str | Path):
             sources = [sources]
-        yield from self.predict_items(read_items(sources, self.kind), device=device)
+        columns = self.facts.get("data", {}).get("columns") if self.kind == "text" else None
+        items = read_items(sources, self.kind, text_columns=columns)
+        yield from self.predict_items(items, device=device)
+
+    def predict_texts(
+        self, texts: Sequence[str], *, device: str = "cpu"
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the answers for ``texts`` themselves, see `predict`.
+
+        Raises:
+            BundleError: the model is for pictures.
+        """
+        from headstart.data.items import of_texts
+
+        if self.kind != "text":
+            raise BundleError(f"{self.path} answers pictures, not texts; give it files.")
+        yield from self.predict_items(of_texts(texts), device=device)
 
     def predict_items(self, items: Items, *, device: str = "cpu") -> Iterator[dict[str, Any]]:
         """Yield the answers for ``items``, see `predict`; memory does not grow with them."""
@@ -142,6 +162,9 @@ def save(fitted: Fitted, path: Path, facts: dict[str, Any]) -> Bundle:
 
     check_target(path)
     path.mkdir(parents=True, exist_ok=True)
+    for i, entry in enumerate(fitted.entries):
+        if isinstance(entry.preprocess, Tokenize):
+            entry.preprocess.save(_tokenizer(path, i))
     with written_aside(path / "model.safetensors") as aside:
         save_file(_tensors(fitted), aside)
     digest = file_digest(path / "model.safetensors")
@@ -151,11 +174,16 @@ def save(fitted: Fitted, path: Path, facts: dict[str, Any]) -> Bundle:
     return load(path)
 
 
+def _tokenizer(path: Path, number: int) -> Path:
+    return path / (f"tokenizer.{number}" if number else "tokenizer")
+
+
 def check_target(path: Path) -> None:
     """Raise `BundleError` unless a bundle can be written to ``path``; call it before the work."""
     if path.exists() and not path.is_dir():
         raise BundleError(f"{path} is a file; give --out a folder that is new, empty or a bundle.")
-    if path.is_dir() and any(path.iterdir()) and not (path / "bundle.json").is_file():
+    others = {one.name for one in path.iterdir()} - {CHECKPOINTS} if path.is_dir() else set()
+    if others and "bundle.json" not in others:
         raise BundleError(
             f"{path} holds other files; give --out a folder that is new, empty or a bundle."
         )
@@ -197,10 +225,7 @@ def _assemble(folder: Path, facts: dict[str, Any]) -> Bundle:
     found = file_digest(weights)
     if found != facts["weights"]:
         raise ValueError("model.safetensors is not the file that bundle.json describes")
-    entries = tuple(
-        replace(from_facts(one, one["name"], weights, one["digest"]), prefix=f"backbone.{i}.")
-        for i, one in enumerate(facts["backbones"])
-    )
+    entries = tuple(_entry(folder, weights, facts, i) for i in range(len(facts["backbones"])))
     with safe_open(weights, "np") as file:
         names = set(file.keys())
         square = file.get_tensor("head.square") if "head.square" in names else None
@@ -216,13 +241,24 @@ def _assemble(folder: Path, facts: dict[str, Any]) -> Bundle:
     return Bundle(folder, facts, entries, head)
 
 
+def _entry(folder: Path, weights: Path, facts: dict[str, Any], number: int) -> Entry:
+    one = facts["backbones"][number]
+    tokenize = Tokenize.saved(_tokenizer(folder, number)) if facts["kind"] == "text" else None
+    entry = from_facts(one, one["name"], weights, one["digest"], tokenize)
+    return replace(entry, prefix=f"backbone.{number}.")
+
+
 def _facts(fitted: Fitted, digest: str) -> dict[str, Any]:
     from headstart import __version__
 
     # A trained network answers unlike the one it came from: its graph goes by its own weights.
-    trained = fitted.backbone is not None
+    # So does one whose random weights are known by a seed alone, or whose words are of this data.
     backbones = [
-        entry.facts() | {"num_classes": 0, "digest": digest if trained else entry.digest}
+        entry.facts()
+        | {
+            "num_classes": 0,
+            "digest": entry.digest if fitted.backbone is None and entry.pretrained else digest,
+        }
         for entry in fitted.entries
     ]
     return {
@@ -257,9 +293,9 @@ def _state(fitted: Fitted, entry: Entry) -> dict[str, npt.NDArray[Any]]:
     if fitted.backbone is not None:
         return {k: v.detach().numpy() for k, v in fitted.backbone.net.state_dict().items()}
     if entry.weights is None:
-        from headstart.backbones import vision
+        from headstart.backbones.build import build
 
-        net = vision.build(entry, seed=fitted.seed).net
+        net = build(entry, seed=fitted.seed).net
         return {k: v.detach().numpy() for k, v in net.state_dict().items()}
     from safetensors.numpy import load_file
 

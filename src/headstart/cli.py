@@ -33,10 +33,18 @@ Function = TypeVar("Function", bound=Callable[..., None])
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="A folder of classes, or a table.")]
 Saved = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that fit made.")]
 Backbone = Annotated[
-    str, typer.Option(help="Name, or x+y to join features; random:x for random weights.")
+    str | None,
+    typer.Option(
+        help="Name, or x+y to join features; random:x for random weights. Default: glyphs for "
+        "pictures, minilm for texts."
+    ),
 ]
 Strategy = Annotated[
-    str, typer.Option(help="scratch, frozen, warm, discriminative, partial:K or partial:-K.")
+    str,
+    typer.Option(
+        help="frozen, warm, scratch, partial:K, first:K, discriminative, gradual, lp-ft, l2-sp, "
+        "auto-freeze, lora; contrastive for texts."
+    ),
 ]
 Val = Annotated[float, typer.Option(help="Share held out if the data have no split.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
@@ -48,9 +56,20 @@ Epochs = Annotated[int | None, typer.Option(min=1, help="Passes; default by size
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Images = Annotated[Path | None, typer.Option(help="Folder of the pictures that a table names.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Label column of a table.")]
+TextColumn = Annotated[
+    str | None, typer.Option(help="Text column of a table; several, with commas, are joined.")
+]
 ImageColumn = Annotated[str | None, typer.Option(help="Picture column of a table.")]
 Head = Annotated[str, typer.Option(help="Of frozen: logistic, svm, ridge, bayes or centroid.")]
 Augment = Annotated[str | None, typer.Option(help="off, light or strong.")]
+Pooling = Annotated[str | None, typer.Option(help="Of texts: first, mean, max, last or attention.")]
+MaxLength = Annotated[int | None, typer.Option(min=1, help="Of texts: tokens that are read.")]
+Vectors = Annotated[
+    str | None, typer.Option(help="Word vectors in GloVe's format, for bilstm, textcnn, ...")
+]
+MinFrequency = Annotated[
+    int | None, typer.Option(min=1, help="Of a word, for bilstm, textcnn, ...")
+]
 
 
 def door(function: Function) -> Function:
@@ -68,7 +87,7 @@ def door(function: Function) -> Function:
         except HeadstartError as error:
             _fail(str(error), 1)
         except KeyboardInterrupt:
-            _fail("interrupted; features computed so far are kept.", 130)
+            _fail("interrupted; what was done is kept. Go on with fit ... --out DIR --resume.", 130)
         except BrokenPipeError:
             # Whoever read us has had enough; what Python would still flush has nowhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -93,14 +112,18 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _reading(**given: Any) -> dict[str, Any]:
+def _given(**given: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _reading(text_column: str | None = None, **given: Any) -> dict[str, Any]:
+    return _given(text_column=_listed(text_column) if text_column else None, **given)
 
 
 def _options(**given: Any) -> Any:
     from headstart.strategies.plan import Options
 
-    return Options(**_reading(**given))
+    return Options(**_given(**given))
 
 
 @app.callback(invoke_without_command=True)
@@ -140,6 +163,7 @@ def audit(
     images: Images = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    text_column: TextColumn = None,
     out: Annotated[Path | None, typer.Option(help="CSV of what cannot be used.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -148,7 +172,13 @@ def audit(
     from headstart.report import tables
 
     found = api.audit(
-        data, **_reading(images=images, image_column=image_column, label_column=label_column)
+        data,
+        **_reading(
+            images=images,
+            image_column=image_column,
+            label_column=label_column,
+            text_column=text_column,
+        ),
     )
     if out:
         found.write_skipped(out)
@@ -163,7 +193,7 @@ def audit(
 @door
 def fit(
     data: Data,
-    backbone: Backbone = "glyphs",
+    backbone: Backbone = None,
     strategy: Strategy = "frozen",
     val: Val = 0.2,
     shots: Annotated[
@@ -172,8 +202,19 @@ def fit(
     seed: Seed = 0,
     epochs: Epochs = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the bundle.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where --out was left.")] = False,
+    checkpoint_every: Annotated[float, typer.Option(min=0, help="Seconds.")] = 60.0,
     head: Head = "logistic",
     augment: Augment = None,
+    views: Annotated[int | None, typer.Option(min=1, help="Fixed views of each picture.")] = None,
+    cache_limit: Annotated[
+        float | None, typer.Option(min=0, help="GB on disk that activations may take.")
+    ] = None,
+    cache_half: Annotated[
+        bool, typer.Option("--cache-half", help="Keep activations as 16-bit floats.")
+    ] = False,
+    soup: Annotated[int | None, typer.Option(min=0, help="Best epochs to average.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Of training.")] = None,
     optimiser: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Examples a step.")] = None,
     body_rate: Annotated[float | None, typer.Option(help="Learning rate of the body.")] = None,
@@ -182,11 +223,24 @@ def fit(
     smoothing: Annotated[float | None, typer.Option(help="Label smoothing.")] = None,
     class_weights: Annotated[bool, typer.Option(help="Weigh rare classes more.")] = False,
     early_stopping: Annotated[bool, typer.Option(help="Keep the best epoch.")] = True,
+    pull: Annotated[float | None, typer.Option(help="l2-sp: strength.")] = None,
+    freeze_threshold: Annotated[
+        float | None, typer.Option(help="auto-freeze: relative update of a block at rest.")
+    ] = None,
+    freeze_patience: Annotated[
+        int | None, typer.Option(min=1, help="auto-freeze: epochs at rest.")
+    ] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="lora: rank of the adapters.")] = None,
+    pooling: Pooling = None,
+    max_length: MaxLength = None,
+    vectors: Vectors = None,
+    min_frequency: MinFrequency = None,
     channels: Channels = None,
     device: Device = "auto",
     images: Images = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    text_column: TextColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Carry a backbone over to the classes of DATA, measure it, and save it."""
@@ -205,6 +259,19 @@ def fit(
         smoothing=smoothing,
         class_weights=class_weights,
         early_stopping=early_stopping,
+        views=views,
+        cache_limit=cache_limit,
+        cache_half=cache_half,
+        soup=soup,
+        seconds=max_seconds,
+        pull=pull,
+        freeze_threshold=freeze_threshold,
+        freeze_patience=freeze_patience,
+        rank=rank,
+        pooling=pooling,
+        max_length=max_length,
+        vectors=vectors,
+        min_frequency=min_frequency,
     )
     result = api.fit(
         data,
@@ -214,10 +281,17 @@ def fit(
         shots=shots,
         seed=seed,
         out=out,
+        resume=resume,
+        every=checkpoint_every,
         device=device,
         channels=channels,
         options=options,
-        **_reading(images=images, image_column=image_column, label_column=label_column),
+        **_reading(
+            images=images,
+            image_column=image_column,
+            label_column=label_column,
+            text_column=text_column,
+        ),
     )
     if as_json:
         _emit(result.to_json())
@@ -229,7 +303,10 @@ def fit(
 @door
 def predict(
     bundle: Saved,
-    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Files, folders, tables.")],
+    items: Annotated[
+        list[str],
+        typer.Argument(metavar="ITEM...", help="Files, folders, tables; - for lines of text."),
+    ],
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -253,6 +330,7 @@ def evaluate(
     images: Images = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    text_column: TextColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a saved model on labelled data."""
@@ -263,7 +341,12 @@ def evaluate(
         bundle,
         data,
         device=device,
-        **_reading(images=images, image_column=image_column, label_column=label_column),
+        **_reading(
+            images=images,
+            image_column=image_column,
+            label_column=label_column,
+            text_column=text_column,
+        ),
     )
     if as_json:
         _emit(figures.to_json() | {"skipped": [one._asdict() for one in skipped]})
@@ -276,18 +359,25 @@ def evaluate(
 def compare(
     data: Data,
     strategies: Annotated[str, typer.Option(help="Names, with commas.")] = "scratch,warm,frozen",
-    backbones: Annotated[str, typer.Option(help="Names, with commas.")] = "glyphs",
+    backbones: Annotated[
+        str | None, typer.Option(help="Names, with commas. Default: glyphs, or minilm for texts.")
+    ] = None,
     shots: Annotated[str, typer.Option(help="Labels a class, with commas: 8,64,all.")] = "all",
     draws: Annotated[int, typer.Option(min=1, help="Random choices of the labels.")] = 5,
     budget: Annotated[str | None, typer.Option(help="Time at most: 90s, 10m, 2h.")] = None,
     val: Val = 0.2,
     seed: Seed = 0,
     epochs: Epochs = None,
+    augment: Augment = None,
+    views: Annotated[int | None, typer.Option(min=1, help="Fixed views of each picture.")] = None,
+    max_length: MaxLength = None,
+    vectors: Vectors = None,
     out: Annotated[Path | None, typer.Option(help="Folder for table and picture.")] = None,
     device: Device = "auto",
     images: Images = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    text_column: TextColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure strategies side by side, on paired draws of your data."""
@@ -297,15 +387,22 @@ def compare(
     result = api.compare(
         data,
         strategies=_listed(strategies),
-        backbones=_listed(backbones),
+        backbones=_listed(backbones or ""),
         shots=_shots(shots),
         draws=draws,
         val=val,
         seed=seed,
         device=device,
         budget=_seconds(budget),
-        options=_options(epochs=epochs),
-        **_reading(images=images, image_column=image_column, label_column=label_column),
+        options=_options(
+            epochs=epochs, augment=augment, views=views, max_length=max_length, vectors=vectors
+        ),
+        **_reading(
+            images=images,
+            image_column=image_column,
+            label_column=label_column,
+            text_column=text_column,
+        ),
     )
     if out:
         tables.save_comparison(result, out)
@@ -337,8 +434,8 @@ def _seconds(text: str | None) -> float | None:
 @door
 def features(
     data: Data,
-    backbone: Backbone,
     out: Annotated[Path, typer.Option(help="Parquet file: item, label, split, vector.")],
+    backbone: Backbone = None,
     block: Annotated[int, typer.Option(help="-1: pooled output; else that block's.")] = -1,
     seed: Seed = 0,
     channels: Channels = None,
@@ -346,6 +443,7 @@ def features(
     images: Images = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    text_column: TextColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a backbone's vectors to a Parquet file, to take them elsewhere."""
@@ -359,7 +457,12 @@ def features(
         seed=seed,
         device=device,
         channels=channels,
-        **_reading(images=images, image_column=image_column, label_column=label_column),
+        **_reading(
+            images=images,
+            image_column=image_column,
+            label_column=label_column,
+            text_column=text_column,
+        ),
     )
     if as_json:
         _emit(result)
@@ -399,7 +502,7 @@ def pretrain_glyphs(
     from headstart.pretraining.glyphs import pretrain_glyphs as run
     from headstart.progress import log
 
-    given = _reading(steps=steps)
+    given = _given(steps=steps)
     result = run(out, seed=seed, progress=lambda line: log.info("%s", line), **given)
     if as_json:
         _emit(result)

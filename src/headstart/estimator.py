@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from headstart.backbones.registry import resolve_all
 from headstart.data.arrays import from_items
-from headstart.data.dataset import Dataset
+from headstart.data.dataset import Dataset, Kind
 from headstart.data.scan import scan
 from headstart.device import pick
 from headstart.errors import DataError
@@ -24,9 +24,9 @@ from headstart.training.transfer import Fitted, transfer
 
 
 class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Classify pictures with a pre-trained backbone, as a scikit-learn estimator.
+    """Classify pictures or texts with a pre-trained backbone, as a scikit-learn estimator.
 
-    ``X`` is one of
+    With a backbone for texts (``minilm``, say) ``X`` is N texts. Otherwise it is one of
 
     - N paths of picture files;
     - an array (N, H, W) or (N, H, W, C) of pictures;
@@ -98,11 +98,11 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(items, np.ndarray) and items.dtype != np.uint8:
             finite = items.astype(np.float64)
             self.value_range_ = (float(finite.min()), float(finite.max()))
-        dataset = from_items(self._pixels(items), codes.tolist())
         device = pick(self.device)
         entries = resolve_all(self.backbone, seed=self.seed)
+        dataset = self._dataset(items, codes.tolist(), entries[0].kind)
         features = None
-        if find_strategy(self.strategy).solves:
+        if find_strategy(self.strategy).solves and all(entry.ready for entry in entries):
             # Kept: a grid search and cross-validation come by with the same pictures many times.
             faults, features = vectors(dataset, entries, device=device, seed=self.seed, keep=True)
         else:
@@ -124,7 +124,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return probabilities, shape (N, C), in the order of ``classes_``."""
         check_is_fitted(self)
         items, _ = self._checked(X)
-        dataset = from_items(self._pixels(items), [0] * len(items))
+        dataset = self._dataset(items, [0] * len(items), self.fitted_.entries[0].kind)
         chances = softmax(self._logits(dataset)).astype(np.float64)
         return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
@@ -132,6 +132,16 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the most likely class of each item, shape (N,)."""
         chances = self.predict_proba(X)
         return np.asarray(self.classes_[chances.argmax(axis=1)])
+
+    def _dataset(self, items: Any, labels: list[int], kind: Kind) -> Dataset:
+        if kind == "image":
+            return from_items(self._pixels(items), labels)
+        if isinstance(items, np.ndarray):
+            raise ValueError(
+                f"the backbone '{self.backbone}' reads texts, but X is an array of numbers; give "
+                "a list of strings, or a backbone for pictures."
+            )
+        return from_items(items, labels, "text")
 
     def _logits(self, dataset: Dataset) -> npt.NDArray[np.float32]:
         everything = np.arange(len(dataset))

@@ -21,6 +21,8 @@ class Partial(Strategy):
 
     k: int
 
+    example = "partial:-3"
+
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Put the boundary at ``k``.
 

@@ -5,19 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headstart.errors import UsageError, unknown
+from headstart.strategies.auto_freeze import AutoFreeze
+from headstart.strategies.contrastive import Contrastive
 from headstart.strategies.discriminative import Discriminative
+from headstart.strategies.first import First
 from headstart.strategies.frozen import Frozen
+from headstart.strategies.gradual import Gradual
+from headstart.strategies.l2_sp import StartingPoint
+from headstart.strategies.lora import LowRank
+from headstart.strategies.lp_ft import ProbeThenTune
 from headstart.strategies.partial import Partial
 from headstart.strategies.plan import Strategy
 from headstart.strategies.scratch import Scratch
 from headstart.strategies.warm import Warm
 
-STRATEGIES: dict[str, Callable[..., Strategy]] = {
+STRATEGIES: dict[str, type[Strategy]] = {
     "scratch": Scratch,
     "frozen": Frozen,
     "warm": Warm,
     "discriminative": Discriminative,
     "partial": Partial,
+    "first": First,
+    "gradual": Gradual,
+    "lp-ft": ProbeThenTune,
+    "l2-sp": StartingPoint,
+    "auto-freeze": AutoFreeze,
+    "lora": LowRank,
+    "contrastive": Contrastive,
 }
 
 
@@ -33,15 +47,15 @@ def strategy(name: str) -> Strategy:
     short, colon, number = name.partition(":")
     if short not in STRATEGIES:
         raise unknown("strategy", name, STRATEGIES)
-    takes_number = STRATEGIES[short] is Partial
-    if takes_number != bool(colon):
-        example = f"'{short}:-3'" if takes_number else f"'{short}'"
-        raise UsageError(f"strategy '{name}': write {example}.")
+    make: Callable[..., Strategy] = STRATEGIES[short]
+    example = STRATEGIES[short].example
+    if bool(example) != bool(colon):
+        raise UsageError(f"strategy '{name}': write '{example or short}'.")
     if not colon:
-        return STRATEGIES[short]()
+        return make()
     try:
-        return STRATEGIES[short](int(number))
+        return make(int(number))
     except ValueError:
         raise UsageError(
-            f"strategy '{name}': '{number}' is not a whole number; write for example '{short}:-3'."
+            f"strategy '{name}': '{number}' is not a whole number; write for example '{example}'."
         ) from None

@@ -1,7 +1,7 @@
-"""What the loop reads: pixels of fresh views, or activations at the boundary computed once.
+"""What training reads below any boundary: pixels or tokens, plain or as random views.
 
-Plain (unaugmented) pixels, and everything at a boundary above 0, is kept on disk in one array and
-read in batches: epochs after the first decode nothing, and memory does not grow with the data.
+Plain items are decoded once and kept on disk, so that epochs after the first decode nothing and
+memory does not grow with the data.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from headstart.backbones.blocks import Backbone
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess, decode
-from headstart.progress import track
+from headstart.data.texts import Tokenize
+from headstart.features.engine import Batch
+from headstart.progress import log
+from headstart.store import digest
 from headstart.training.augment import LEVELS, view
 
 Indices = npt.NDArray[np.int64]
-Loader = Callable[[int, np.random.Generator], npt.NDArray[Any]]
+Row = npt.NDArray[Any]
 
-VIEWS = 4
-"""Augmented views of each picture that are computed once where a boundary makes that pay."""
+PLAIN = -1
+"""The number of the view that evaluation sees."""
 
 
 def in_batches(indices: Indices, size: int) -> list[Indices]:
@@ -36,77 +38,147 @@ def in_batches(indices: Indices, size: int) -> list[Indices]:
     return [np.asarray(b) for b in np.array_split(indices, max(1, -(-len(indices) // size)))]
 
 
-class Pictures:
-    """The pictures of a data set as the network's input.
+class Rows:
+    """Arrays of equal width and any length, appended to one file and read back by number."""
 
-    ``plain(i)`` is what evaluation sees; ``fresh(i, rng)`` is a random view for training, and the
-    same as ``plain`` where augmentation is off.
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b")
+        self._ends = [0]
+        self._like: Row | None = None
+        self._mapped: Row | None = None
+
+    def append(self, row: Row) -> None:
+        """Add one row, shape (any, ...)."""
+        self._like = row[:0]
+        self._file.write(np.ascontiguousarray(row).tobytes())
+        self._ends.append(self._ends[-1] + len(row))
+
+    def __getitem__(self, number: int) -> Row:
+        if self._mapped is None or self._like is None:
+            assert self._like is not None
+            self._file.flush()
+            shape = (self._ends[-1], *self._like.shape[1:])
+            self._mapped = np.memmap(self._file, self._like.dtype, "r", shape=shape)
+        return self._mapped[self._ends[number] : self._ends[number + 1]]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._mapped = None
+        self._file.close()
+
+
+class Inputs:
+    """The items of a data set as a network's input.
+
+    ``plain(indices)`` is what evaluation sees; ``batches(order, epoch)`` are random views for
+    training, and the same as plain where augmentation is off.
+
+    Args:
+        dataset: the items.
+        preprocess: of the backbone.
+        augment: a level of `headstart.training.augment.LEVELS`, or "off"; texts have no other.
+        seed: of views that are new in each epoch.
+        views: how many fixed views an item has; epoch e reads view e mod ``views``. Fixed views
+            follow from the item's content alone, so what is computed from them can be kept for
+            other runs. None: a new view in each epoch.
     """
 
-    def __init__(self, dataset: Dataset, preprocess: Preprocess, augment: str, seed: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        preprocess: Preprocess | Tokenize,
+        *,
+        augment: str = "off",
+        seed: int = 0,
+        views: int | None = None,
+    ) -> None:
         self.dataset = dataset
         self.preprocess = preprocess
-        self.level = LEVELS.get(augment)
+        self.level = LEVELS.get(augment) if isinstance(preprocess, Preprocess) else None
+        self.augment = augment
         self.seed = seed
+        self.views = views
         self._folder = tempfile.TemporaryDirectory(prefix="headstart-")
-        self._plain: npt.NDArray[np.uint8] | None = None
-        self._row: dict[int, int] = {}
+        self._kept: Rows | None = None
+        self._at: dict[int, int] = {}
+        self._digests: dict[int, bytes] = {}
 
     def close(self) -> None:
         """Remove what was kept on disk."""
-        self._plain = None
+        if self._kept is not None:
+            self._kept.close()
+        self._kept, self._at = None, {}
         self._folder.cleanup()
 
     def keep_plain(self, indices: Indices) -> None:
-        """Decode the plain pictures at ``indices`` once, into an array on disk."""
+        """Decode the plain items at ``indices`` once, into a file."""
         if self._keeps(indices):
             return
-        p = self.preprocess
-        shape = (len(indices), *p.size, p.channels)
-        kept = np.lib.format.open_memmap(
-            Path(self._folder.name) / "plain.npy", "w+", np.dtype(np.uint8), shape
-        )
-        for row, pixels in enumerate(self._decoded(indices, self._load)):
-            kept[row] = pixels
-        self._plain = kept
-        self._row = {int(index): row for row, index in enumerate(indices)}
+        kept = Rows(Path(self._folder.name) / "plain.bin")
+        try:
+            for row in self._decoded(indices, self._load):
+                kept.append(row)
+        except OSError as error:
+            log.warning("no room for decoded items (%s); decoding them in each epoch", error)
+            kept.close()
+            return
+        self._kept = kept
+        self._at = {int(index): number for number, index in enumerate(indices)}
 
     def _keeps(self, indices: Indices) -> bool:
-        return set(indices.tolist()) <= self._row.keys()
+        return set(indices.tolist()) <= self._at.keys()
 
-    def plain(self, indices: Indices) -> npt.NDArray[np.uint8]:
-        """Return the plain pictures at ``indices``, shape (N, H, W, C)."""
-        if self._plain is None:
-            return np.stack(list(self._decoded(indices, self._load)))
-        return np.asarray(self._plain[[self._row[int(i)] for i in indices]])
+    def plain(self, indices: Indices) -> Batch:
+        """Return the plain items at ``indices``, collated."""
+        return self.preprocess.collate(list(self.rows(indices, PLAIN)))
 
-    def batches(self, order: list[Indices], epoch: int) -> Iterator[npt.NDArray[np.uint8]]:
-        """Yield the batches of ``order`` for training in ``epoch``, decoded ahead in threads."""
-        flat = np.concatenate(order)
-        if self.level is None and self._keeps(flat):
-            yield from (self.plain(batch) for batch in order)
+    def rows(self, indices: Indices, number: int) -> Iterator[Any]:
+        """Yield view ``number`` of each item, `PLAIN` for none, decoded ahead in threads."""
+        if number == PLAIN or self.level is None:
+            if self._kept is not None and self._keeps(indices):
+                kept = self._kept
+                yield from (kept[self._at[int(i)]] for i in indices)
+                return
+            yield from self._decoded(indices, self._load)
             return
-        pictures = self._decoded(flat, partial(self.fresh, number=epoch))
-        for batch in order:
-            yield np.stack([next(pictures) for _ in batch])
+        yield from self._decoded(indices, partial(self.view, number=number))
 
-    def fresh(self, index: int, number: int) -> npt.NDArray[np.uint8]:
-        """Return random view ``number`` of the picture at ``index``; the same for equal seeds."""
+    def batches(self, order: list[Indices], epoch: int) -> Iterator[Batch]:
+        """Yield the batches of ``order`` for training in ``epoch``."""
+        rows = self.rows(np.concatenate(order), self.number(epoch))
+        for batch in order:
+            yield self.preprocess.collate([next(rows) for _ in batch])
+
+    def number(self, epoch: int) -> int:
+        """Return which view ``epoch`` reads."""
         if self.level is None:
-            return self._load(index)
-        rng = np.random.default_rng([self.seed, 7, number, index])
+            return PLAIN
+        return epoch % self.views if self.views else epoch
+
+    def view(self, index: int, number: int) -> npt.NDArray[np.uint8]:
+        """Return random view ``number`` of the picture at ``index``, the same each time."""
         p = self.preprocess
-        image = decode(self.dataset.content(index), p.channels, shorter=p.resize)
+        assert isinstance(p, Preprocess) and self.level is not None
+        content = self.dataset.content(index)
+        if self.views:
+            rng = np.random.default_rng([number, *np.frombuffer(digest(content), np.uint32)])
+        else:
+            rng = np.random.default_rng([self.seed, 7, number, index])
+        image = decode(content, p.channels, shorter=p.resize)
         return view(image, p, self.level, rng)
 
-    def _load(self, index: int) -> npt.NDArray[np.uint8]:
+    def digest(self, index: int) -> bytes:
+        """Return the digest of an item's content."""
+        if index not in self._digests:
+            self._digests[index] = digest(self.dataset.content(index))
+        return self._digests[index]
+
+    def _load(self, index: int) -> Row:
         return self.preprocess.load(self.dataset.content(index))
 
-    def _decoded(
-        self, indices: Indices, load: Callable[[int], npt.NDArray[np.uint8]]
-    ) -> Iterator[npt.NDArray[np.uint8]]:
+    def _decoded(self, indices: Indices, load: Callable[[int], Row]) -> Iterator[Row]:
         """Yield ``load(i)`` in order, with a few items decoded ahead in threads."""
-        waiting: list[Future[npt.NDArray[np.uint8]]] = []
+        waiting: list[Future[Row]] = []
         with ThreadPoolExecutor() as pool:
             try:
                 for index in indices:
@@ -119,55 +191,14 @@ class Pictures:
                 pool.shutdown(cancel_futures=True)
 
 
-class Activations:
-    """What stands at the freeze boundary for each training item, computed once.
-
-    With augmentation there are `VIEWS` fixed views of each picture; epoch e reads view e mod VIEWS.
-    """
-
-    def __init__(
-        self, pictures: Pictures, backbone: Backbone, boundary: int, indices: Indices, device: str
-    ) -> None:
-        self.n_views = VIEWS if pictures.level else 1
-        self._row = {int(index): row for row, index in enumerate(indices)}
-        self._folder = tempfile.TemporaryDirectory(prefix="headstart-")
-        self._kept: npt.NDArray[np.float32] | None = None
-        order = in_batches(indices, 32)
-        steps = (
-            (number, batch, pixels)
-            for number in range(self.n_views)
-            for batch, pixels in zip(order, pictures.batches(order, number), strict=True)
-        )
-        for number, batch, pixels in track(steps, "activations", self.n_views * len(order)):
-            with torch.inference_mode():
-                out = backbone.forward_to(torch.from_numpy(pixels).to(device), boundary)
-            self._keep(number, batch, out.float().cpu().numpy(), len(indices))
-
-    def _keep(
-        self, number: int, batch: Indices, out: npt.NDArray[np.float32], n_items: int
-    ) -> None:
-        if self._kept is None:
-            path = Path(self._folder.name) / "activations.npy"
-            shape = (self.n_views, n_items, *out.shape[1:])
-            self._kept = np.lib.format.open_memmap(path, "w+", np.dtype(np.float32), shape)
-        self._kept[number, [self._row[int(i)] for i in batch]] = out
-
-    def batches(self, order: list[Indices], epoch: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield the activations of the batches of ``order`` for ``epoch``."""
-        assert self._kept is not None
-        for batch in order:
-            rows = [self._row[int(i)] for i in batch]
-            yield np.asarray(self._kept[epoch % self.n_views, rows])
-
-    def close(self) -> None:
-        """Remove what was kept on disk."""
-        self._kept = None
-        self._folder.cleanup()
+def to_device(batch: Batch, device: str) -> Any:
+    """Return ``batch`` as what a backbone reads on ``device``: a tensor, or a tuple of two."""
+    tensors = tuple(_moved(array, device) for array in batch)
+    return tensors if len(tensors) > 1 else tensors[0]
 
 
-def to_device(batch: npt.NDArray[Any], device: str) -> Tensor:
-    """Return ``batch`` as a tensor on ``device``, without waiting for the copy on CUDA."""
-    tensor = torch.from_numpy(batch)
-    if device == "cuda":
+def _moved(array: npt.NDArray[Any], device: str) -> Tensor:
+    tensor = torch.from_numpy(array)
+    if device == "cuda":  # without waiting for the copy
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

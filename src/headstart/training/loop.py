@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from headstart.backbones.blocks import Backbone
+from headstart.data.images import Preprocess
+from headstart.data.texts import by_length
 from headstart.errors import HeadstartError
+from headstart.features.engine import Batch
 from headstart.features.heads import Head, fit_temperature
-from headstart.progress import log
-from headstart.strategies.plan import HEAD, Options, Plan, Stage
-from headstart.training.source import Activations, Indices, Pictures, in_batches, to_device
+from headstart.progress import log, track
+from headstart.strategies.plan import ADAPTERS, HEAD, Options, Plan, Stage
+from headstart.training import adapters, checkpoint, soup
+from headstart.training.activations import VIEWS, Activations
+from headstart.training.checkpoint import Checkpoints, Interrupts, Saved, deferred_interrupts
+from headstart.training.freezing import Watch
+from headstart.training.inputs import Indices, Inputs, in_batches, to_device
+from headstart.training.l2sp import penalty
+from headstart.training.objective import Classes, Contrastive, Objective
 
 SMALL_SIDE = 64
 """Pictures up to this many pixels a side are small."""
+
+PART = 16
+"""Texts that go through a network together while it is trained."""
+
+State = dict[str, Tensor]
 
 
 @dataclass
@@ -32,61 +46,83 @@ class Trained:
 
     Attributes:
         head: the linear head, with the temperature fitted on the inner selection part, if any.
-        history: one row an epoch: stage, epoch, loss, seconds, and loss and accuracy on the
-            selection part where there is one.
+        history: one row an epoch: stage, epoch, boundary, loss, seconds, and loss and accuracy on
+            the selection part where there is one.
+        cache: items whose activations were there before ("hits"), and that were computed
+            ("misses").
     """
 
     head: Head
     history: list[dict[str, float]] = field(default_factory=list)
+    cache: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
 
 
-def train(
-    backbone: Backbone,
-    plan: Plan,
-    pictures: Pictures,
-    labels: npt.NDArray[np.int64],
-    n_classes: int,
-    fit: Indices,
-    select: Indices,
-    options: Options,
-    *,
-    seed: int = 0,
-    device: str = "cpu",
-    say: Callable[[str], None] = log.info,
-) -> Trained:
-    """Run the stages of ``plan`` on ``backbone``, in place, and return the head.
+@dataclass(frozen=True)
+class Job:
+    """What the loop is to do.
 
-    Args:
-        backbone: is trained in place; ends with the weights of the best epoch.
+    Attributes:
         plan: what is trained, for how long, how fast.
-        pictures: where the items come from.
         labels: shape (N,), of the whole data set.
         n_classes: number of classes.
-        fit: indices to train on.
+        fit: indices of the items to train on.
         select: indices that choose the best epoch and fit the temperature; may be empty.
         options: batch size, optimiser, loss.
         seed: of the order of items, dropout and random views.
         device: "cpu", "cuda" or "mps".
+        what: what decides the backbone's answers besides its weights, see `Activations`.
+        probe: the head to start from; None starts from zero.
+    """
+
+    plan: Plan
+    labels: npt.NDArray[np.int64]
+    n_classes: int
+    fit: Indices
+    select: Indices
+    options: Options
+    seed: int = 0
+    device: str = "cpu"
+    what: str = ""
+    probe: Head | None = None
+
+
+def train(
+    backbone: Backbone,
+    inputs: Inputs,
+    job: Job,
+    *,
+    checkpoints: Checkpoints | None = None,
+    say: Callable[[str], None] = log.info,
+) -> Trained:
+    """Run the stages of ``job.plan`` on ``backbone``, in place, and return the head.
+
+    Args:
+        backbone: is trained in place; ends with the weights of the best epoch.
+        inputs: where the items come from.
+        job: what to do.
+        checkpoints: where to continue from, and where to leave what was done; None for nowhere.
         say: gets one line an epoch.
 
     Raises:
         HeadstartError: the loss is no longer a number, or something frozen has moved.
+        KeyboardInterrupt: the user asked; what was done is in the checkpoints.
     """
-    with _seeded(seed), _threads(pictures.preprocess.size):
-        backbone.to(device)
-        backbone.batch_statistics = plan.batch_statistics
-        head = nn.Linear(backbone.n_features, n_classes).to(device)
-        # From zero: the first steps then follow the features, not the accident of a random head.
-        nn.init.zeros_(head.weight)
-        nn.init.zeros_(head.bias)
-        run = _Run(backbone, head, pictures, labels, fit, select, options, seed, device, say)
-        pictures.keep_plain(np.concatenate([fit, select]) if pictures.level is None else select)
-        for number, stage in enumerate(plan.stages):
-            run.stage(number, stage)
+    with _seeded(job.seed), _threads(inputs), deferred_interrupts() as interrupts:
+        backbone.to(job.device)
+        backbone.batch_statistics = job.plan.batch_statistics
+        if job.plan.adapters:
+            adapters.attach(backbone, job.plan.adapters, job.seed)
+            backbone.adapters = frozenset(adapters.parameters(backbone))
+        run = _Run(backbone, inputs, job, checkpoints, interrupts, say)
+        for number in range(run.resume(), len(job.plan.stages)):
+            run.stage(number, job.plan.stages[number])
         temperature = run.temperature()
+        if job.plan.adapters:
+            backbone.adapters = frozenset()
+            adapters.merge(backbone)
     backbone.eval().to("cpu")
-    weight, bias = (p.detach().cpu().numpy().copy() for p in (head.weight, head.bias))
-    return Trained(Head(weight, bias, temperature=temperature), run.history)
+    weight, bias = (p.detach().cpu().numpy().copy() for p in (run.head.weight, run.head.bias))
+    return Trained(Head(weight, bias, temperature=temperature), run.history, run.cache)
 
 
 @contextmanager
@@ -98,191 +134,464 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def _threads(size: tuple[int, int]) -> Iterator[None]:
+def _threads(inputs: Inputs) -> Iterator[None]:
     """Train on small pictures with one thread: waiting for a second costs more than it brings."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if min(size) <= SMALL_SIDE else before)
+    before, p = torch.get_num_threads(), inputs.preprocess
+    small = isinstance(p, Preprocess) and min(p.size) <= SMALL_SIDE
+    torch.set_num_threads(1 if small else before)
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
+def start_head(n_features: int, n_classes: int, probe: Head | None) -> nn.Linear:
+    """Return the linear head that training starts from: ``probe``, or zero.
+
+    From zero the first steps follow the features, not the accident of a random head.
+    """
+    head = nn.Linear(n_features, n_classes)
+    with torch.no_grad():
+        if probe is None:
+            head.weight.zero_()
+            head.bias.zero_()
+        else:
+            head.weight.copy_(torch.from_numpy(probe.weight / probe.temperature))
+            head.bias.copy_(torch.from_numpy(probe.bias / probe.temperature))
+    return head
+
+
+@dataclass
+class _Place:
+    """Where a run is: what a checkpoint needs besides tensors.
+
+    Attributes:
+        stage: index in the plan.
+        epoch: within the stage.
+        batch: of the epoch, the next one.
+        boundary: now; `auto-freeze` moves it within a stage.
+        total: of the epoch's losses so far.
+        since: epochs since the best one.
+        spent: seconds that the stage has taken.
+        best: losses of the states that are remembered, the least first.
+        changed: blocks that were trained in any stage so far.
+    """
+
+    stage: int = 0
+    epoch: int = 0
+    batch: int = 0
+    boundary: int = 0
+    total: float = 0.0
+    since: int = 0
+    spent: float = 0.0
+    best: list[float] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+
+
 class _Run:
-    """The loop's state: what is trained, on what, and the best epoch so far."""
+    """The loop's state: what is trained, on what, and the best epochs so far."""
 
     def __init__(
         self,
         backbone: Backbone,
-        head: nn.Linear,
-        pictures: Pictures,
-        labels: npt.NDArray[np.int64],
-        fit: Indices,
-        select: Indices,
-        options: Options,
-        seed: int,
-        device: str,
+        inputs: Inputs,
+        job: Job,
+        checkpoints: Checkpoints | None,
+        interrupts: Interrupts,
         say: Callable[[str], None],
     ) -> None:
-        self.backbone, self.head, self.pictures = backbone, head, pictures
-        self.labels, self.fit, self.select = labels, fit, select
-        self.options, self.seed, self.device, self.say = options, seed, device, say
-        self.weights = (
-            _class_weights(labels[fit], head.out_features) if options.class_weights else None
-        )
+        self.backbone, self.inputs, self.job, self.say = backbone, inputs, job, say
+        self.checkpoints, self.interrupts = checkpoints, interrupts
+        self.options, self.fit, self.select = job.options, job.fit, job.select
+        self.head = start_head(backbone.n_features, job.n_classes, job.probe).to(job.device)
+        self.start = self._start_weights() if any(s.pull for s in job.plan.stages) else {}
+        self.place = _Place()
         self.history: list[dict[str, float]] = []
+        self.cache = {"hits": 0, "misses": 0}
+        self.best: list[State] = []
+        self.watch: Watch | None = None
+        self.saved: Saved | None = None
+        self.optimiser: torch.optim.Optimizer
+        self.peaks: list[float]
+        self.source: Inputs | Activations
+
+    def _start_weights(self) -> State:
+        return {name: p.detach().clone() for name, p in self.backbone.net.named_parameters()}
+
+    # -- stages -----------------------------------------------------------------------------------
 
     def stage(self, number: int, stage: Stage) -> None:
         """Train what ``stage`` names; prove that the rest did not move."""
+        if self.saved is None:
+            self._enter(number, stage)
+        self.objective = self._objective(stage)
+        self._set_boundary(stage)
+        if self.saved is not None:
+            tensors, facts = self.saved.tensors, self.saved.facts["optimiser"]
+            checkpoint.unpack_optimiser(self.optimiser, _within("optimiser", tensors), facts)
+            checkpoint.set_random_state(_within("random", tensors))
+            self.saved = None
+        self._epochs(stage)
+        self._check_frozen()
+        self._leave(stage)
+
+    def _enter(self, number: int, stage: Stage) -> None:
         boundary = stage.boundary(self.backbone.n_blocks)
-        self.backbone.set_trainable(stage.trained)
-        before = self.backbone.frozen_digest()
-        source: Pictures | Activations = self.pictures
-        if boundary > 0:
-            source = Activations(
-                self.pictures, self.backbone.eval(), boundary, self.fit, self.device
-            )
-        try:
-            self._epochs(number, stage, boundary, source)
-        finally:
-            if source is not self.pictures:
-                source.close()
-        if self.backbone.frozen_digest() != before:
+        if self.backbone.adapters:
+            boundary = min(self.backbone.owner(name) for name in self.backbone.adapters)
+        changed = sorted({*self.place.changed, *stage.trained})
+        self.place = _Place(number, boundary=boundary, changed=changed)
+        self.best = []
+        self.watch = Watch(stage.freeze) if stage.freeze else None
+        if self.watch:
+            self.watch.check(self._moving())
+
+    def _objective(self, stage: Stage) -> Objective:
+        o, job = self.options, self.job
+        batch = stage.batch or o.batch
+        if stage.objective == "contrastive":
+            return Contrastive(job.labels, self.fit, batch=batch, seed=job.seed)
+        return Classes(
+            self.head,
+            job.labels,
+            self.fit,
+            batch=batch,
+            seed=job.seed,
+            smoothing=o.smoothing,
+            weighted=o.class_weights,
+        )
+
+    def _set_boundary(self, stage: Stage) -> None:
+        """Freeze what lies below the boundary, and read from there."""
+        boundary = self.place.boundary
+        self.backbone.set_trainable(k for k in stage.trained if k >= boundary)
+        self.frozen = self.backbone.frozen_digest()
+        self.optimiser = self._optimiser(stage)
+        self.peaks = [group["lr"] for group in self.optimiser.param_groups]
+        self.source = self._source(boundary)
+
+    def _source(self, boundary: int) -> Inputs | Activations:
+        o, inputs = self.options, self.inputs
+        # What is kept has fixed views; what is read anew in each epoch need not.
+        inputs.views = o.views or (VIEWS if boundary else None)
+        if boundary == 0:
+            plain = np.concatenate([self.fit, self.select])
+            inputs.keep_plain(plain if inputs.level is None else self.select)
+            return inputs
+        kept = Activations(
+            inputs,
+            self.backbone.eval(),
+            boundary,
+            self.job.device,
+            what=self.job.what,
+            limit=o.cache_limit,
+            half=o.cache_half,
+        )
+        with self.interrupts.released():
+            kept.fill(self.fit, self.select)
+        self.cache["hits"] += kept.hits
+        self.cache["misses"] += kept.misses
+        return kept
+
+    def _check_frozen(self) -> None:
+        if self.backbone.frozen_digest() != self.frozen:
             raise HeadstartError("a frozen block changed during training; nothing was saved.")
 
-    def _epochs(
-        self, number: int, stage: Stage, boundary: int, source: Pictures | Activations
-    ) -> None:
-        n_steps = stage.epochs * len(in_batches(self.fit, self.options.batch))
-        optimiser = self._optimiser(stage)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: cosine(s, n_steps))
-        best, best_state = math.inf, None
-        patience = max(3, stage.epochs // 3)
-        since = 0
-        for epoch in range(stage.epochs):
+    def _leave(self, stage: Stage) -> None:
+        """Go back to the best epoch, or to the average of the best."""
+        self._done_with(self.source)
+        if len(self.best) > 1:
+            mixed, used = soup.greedy(self.best, self._score_of)
+            self.say(f"averaged the weights of {len(used)} of the {len(self.best)} best epochs")
+            self._restore(mixed)
+        elif self.best:
+            self._restore(self.best[0])
+
+    def _done_with(self, source: Inputs | Activations) -> None:
+        below = any(block < self.place.boundary for block in self.place.changed)
+        if isinstance(source, Activations) and below:
+            source.forget()  # above weights that only this run has come to
+
+    # -- epochs -----------------------------------------------------------------------------------
+
+    def _epochs(self, stage: Stage) -> None:
+        place, patience = self.place, max(3, stage.epochs // 3)
+        while place.epoch < stage.epochs:
             start = time.perf_counter()
-            loss = self._epoch(epoch, boundary, source, optimiser, schedule)
-            row = {"stage": number, "epoch": epoch, "loss": loss}
-            if len(self.select):
+            loss = self._epoch(stage)
+            row: dict[str, float] = {"stage": place.stage, "epoch": place.epoch}
+            row |= {"boundary": place.boundary, "loss": loss}
+            if len(self.select) and stage.objective == "classes":
                 row |= self._score()
-                since += 1
-                if row["selection_loss"] < best:
-                    best, best_state, since = row["selection_loss"], self._state(stage), 0
+                self._remember(row["selection_loss"])
             row["seconds"] = time.perf_counter() - start
             self._note(row, stage.epochs)
-            if self.options.early_stopping and since > patience:
-                break
-        if best_state is not None:
-            self._restore(best_state)
+            place.epoch, place.batch, place.total = place.epoch + 1, 0, 0.0
+            stale = self.options.early_stopping and place.since > patience
+            if stale or self._done(stage) >= self._n_steps(stage):
+                return
+            self._freeze_more(stage)
 
-    def _epoch(
-        self,
-        epoch: int,
-        boundary: int,
-        source: Pictures | Activations,
-        optimiser: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
-    ) -> float:
+    def _epoch(self, stage: Stage) -> float:
         """Go once over the training items in a new order; return the mean loss."""
+        place = self.place
         self.backbone.train()
-        order = np.random.default_rng([self.seed, 3, epoch]).permutation(self.fit)
-        batches = in_batches(order, self.options.batch)
-        total = 0.0
-        read: Iterator[npt.NDArray[Any]] = source.batches(batches, epoch)
-        for indices, batch in zip(batches, read, strict=True):
-            loss = self._loss(to_device(batch, self.device), indices, boundary)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            total += float(loss.detach()) * len(indices)
-        if not math.isfinite(total):
+        order = self.objective.order(place.epoch)
+        left = order[place.batch :]
+        label = f"epoch {place.epoch + 1}/{stage.epochs}"
+        read = self.source.batches(left, place.epoch) if left else iter(())
+        for indices, batch in zip(left, track(read, label, len(left)), strict=True):
+            start = time.perf_counter()
+            loss = self._step(stage, indices, batch)
+            place.total += loss * len(indices)
+            place.batch += 1
+            place.spent += time.perf_counter() - start
+            self._pause()
+            if self._done(stage) >= self._n_steps(stage):
+                break
+        if not math.isfinite(place.total):
             raise HeadstartError(
-                f"the loss is {total} in epoch {epoch + 1}; try a smaller learning rate."
+                f"the loss is {place.total} in epoch {place.epoch + 1}; "
+                "try a smaller learning rate."
             )
-        return total / len(self.fit)
+        return place.total / sum(map(len, order[: place.batch]))
 
-    def _loss(self, x: Tensor, indices: Indices, boundary: int) -> Tensor:
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
-            if boundary == 0:
-                x = self.backbone.forward_to(x, 0)
-            logits = self.head(self.backbone.forward_from(x, boundary))
-        target = torch.from_numpy(self.labels[indices]).to(self.device)
-        weights = None if self.weights is None else self.weights.to(self.device)
-        return F.cross_entropy(
-            logits.float(), target, weight=weights, label_smoothing=self.options.smoothing
-        )
+    def _step(self, stage: Stage, indices: Indices, batch: Batch) -> float:
+        """Take one step on one batch; return its loss."""
+        share = cosine(self._done(stage), self._n_steps(stage))
+        for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * share
+        with self._autocast():
+            loss = self.objective.loss(self._features(batch), indices)
+        if stage.pull:
+            trained = {
+                name: p for name, p in self.backbone.net.named_parameters() if p.requires_grad
+            }
+            first = [self.start[name] for name in trained]
+            loss = loss + penalty(list(trained.values()), first, stage.pull)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return float(loss.detach())
+
+    def _features(self, batch: Batch) -> Tensor:
+        """Return the features of a batch, shape (N, D).
+
+        Texts go through the network in parts of like length, so that little is padded.
+        """
+        if len(batch) == 1:
+            return self.backbone.forward_from(self._above(batch), self._boundary())
+        vectors, mask = batch
+        lengths = mask.sum(1)
+        parts = by_length(lengths, batch=PART)
+        found = [
+            self.backbone.forward_from(
+                self._above((vectors[at, : lengths[at].max()], mask[at, : lengths[at].max()])),
+                self._boundary(),
+            )
+            for at in parts
+        ]
+        back = np.argsort(np.concatenate(parts), kind="stable")
+        return torch.cat(found)[torch.from_numpy(back).to(found[0].device)]
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.job.device, torch.bfloat16, enabled=self.job.device == "cuda")
+
+    def _boundary(self) -> int:
+        return self.source.boundary if isinstance(self.source, Activations) else 0
+
+    def _above(self, batch: Batch) -> Any:
+        x = to_device(batch, self.job.device)
+        if not isinstance(self.source, Activations):
+            return self.backbone.forward_to(x, 0)
+        maps = isinstance(x, Tensor) and x.ndim == 4
+        return x.contiguous(memory_format=torch.channels_last) if maps else x
+
+    def _done(self, stage: Stage) -> float:
+        """Return how many steps of the stage are done, or how many its time is worth, if more."""
+        place, n_steps = self.place, self._n_steps(stage)
+        done: float = place.epoch * self.objective.steps + place.batch
+        if self.options.seconds is None:
+            return done
+        epochs = sum(one.epochs for one in self.job.plan.stages)
+        limit = self.options.seconds * stage.epochs / epochs
+        return max(done, n_steps * place.spent / limit)
+
+    def _n_steps(self, stage: Stage) -> int:
+        return stage.n_steps(len(self.fit), self.options)
+
+    def _moving(self) -> dict[int, list[nn.Parameter]]:
+        blocks = range(self.place.boundary, self.backbone.n_blocks)
+        return {k: self.backbone.parameters_of(k) for k in blocks}
+
+    def _freeze_more(self, stage: Stage) -> None:
+        """Move the boundary up above blocks that hardly change any more."""
+        if self.watch is None:
+            return
+        boundary = self.watch.check(self._moving())
+        if boundary <= self.place.boundary:
+            return
+        self._check_frozen()
+        before, state = self.source, self.optimiser.state
+        self.place.boundary = boundary
+        self.say(f"blocks below {boundary} hardly change; frozen for good")
+        self._set_boundary(stage)
+        for group in self.optimiser.param_groups:
+            for parameter in group["params"]:
+                self.optimiser.state[parameter] = state[parameter]
+        if isinstance(before, Activations):
+            before.forget()
+
+    # -- what is optimised ------------------------------------------------------------------------
 
     def _optimiser(self, stage: Stage) -> torch.optim.Optimizer:
         """Return the optimiser of what is trained, and of nothing else."""
         groups: list[dict[str, Any]] = []
         for group in stage.groups:
+            blocks = [b for b in group.blocks if b < 0 or b >= self.place.boundary]
             for decayed in (True, False):
                 # Scales, shifts and biases are not pulled towards zero (He et al. 2019).
-                found = [
-                    p for b in group.blocks for p in self._parameters(b) if (p.ndim > 1) == decayed
-                ]
-                decay = self.options.weight_decay if decayed else 0.0
+                found = [p for b in blocks for p in self._parameters(b) if (p.ndim > 1) == decayed]
+                pulled = decayed and not (stage.pull and HEAD not in blocks)
+                decay = self.options.weight_decay if pulled else 0.0
                 groups.append({"params": found, "lr": group.rate, "weight_decay": decay})
         groups = [group for group in groups if group["params"]]
         if self.options.optimiser == "sgd":
             return torch.optim.SGD(groups, momentum=0.9)
         # Fused: one pass over all weights, a fifth of the step of a small network otherwise.
-        return torch.optim.AdamW(groups, fused=self.device != "mps")
+        return torch.optim.AdamW(groups, fused=self.job.device != "mps")
 
     def _parameters(self, block: int) -> list[nn.Parameter]:
-        return list(self.head.parameters()) if block == HEAD else self.backbone.parameters_of(block)
+        if block == HEAD:
+            return list(self.head.parameters())
+        if block == ADAPTERS:
+            return list(adapters.parameters(self.backbone).values())
+        return self.backbone.parameters_of(block)
+
+    # -- the best epochs --------------------------------------------------------------------------
 
     @torch.inference_mode()
     def _selection_logits(self) -> npt.NDArray[np.float32]:
         self.backbone.eval()
-        return np.concatenate(
-            [
-                self.head(self.backbone(to_device(self.pictures.plain(batch), self.device)))
-                .float()
-                .cpu()
-                .numpy()
-                for batch in in_batches(self.select, 64)
-            ]
-        )
+        parts = []
+        for batch in in_batches(self.select, 64):
+            features = self._features(self.source.plain(batch))
+            parts.append(self.head(features).float().cpu().numpy())
+        return np.concatenate(parts)
 
     def _score(self) -> dict[str, float]:
         logits = torch.from_numpy(self._selection_logits())
-        target = torch.from_numpy(self.labels[self.select])
+        target = torch.from_numpy(self.job.labels[self.select])
         return {
             "selection_loss": float(F.cross_entropy(logits, target)),
             "selection_accuracy": float((logits.argmax(1) == target).float().mean()),
         }
 
+    def _score_of(self, state: State) -> float:
+        self._restore(state)
+        return -self._score()["selection_loss"]
+
+    def _remember(self, loss: float) -> None:
+        """Keep the weights of this epoch if it is among the best."""
+        place, most = self.place, max(1, self.options.soup)
+        place.since = 0 if not place.best or loss < place.best[0] else place.since + 1
+        at = sum(known <= loss for known in place.best)
+        if at < most:
+            place.best.insert(at, loss)
+            self.best.insert(at, self._state())
+        del place.best[most:], self.best[most:]
+
     def temperature(self) -> float:
         """Return the temperature fitted on the selection part; 1 where there is none."""
-        if not len(self.select):
+        solved_later = self.job.plan.solver is not None
+        if not len(self.select) or solved_later:
             return 1.0
-        return fit_temperature(self._selection_logits(), self.labels[self.select])
+        self.source = self.inputs
+        return fit_temperature(self._selection_logits(), self.job.labels[self.select])
 
-    def _state(self, stage: Stage) -> list[dict[str, Tensor]]:
+    def _state(self) -> State:
         """Return copies of what can change: the trained blocks, buffers included, and the head."""
-        body = {
-            name: tensor.detach().clone()
+        net = {
+            f"net.{name}": tensor.detach().clone()
             for name, tensor in self.backbone.net.state_dict().items()
-            if self.backbone.owner(name) in stage.trained
+            if name in self.backbone.adapters or self.backbone.owner(name) in self.place.changed
         }
-        return [body, {k: v.detach().clone() for k, v in self.head.state_dict().items()}]
+        head = self.head.state_dict().items()
+        return net | {f"head.{name}": tensor.detach().clone() for name, tensor in head}
 
-    def _restore(self, state: list[dict[str, Tensor]]) -> None:
-        self.backbone.net.load_state_dict(state[0], strict=False)
-        self.head.load_state_dict(state[1])
+    def _restore(self, state: State) -> None:
+        self.backbone.net.load_state_dict(_within("net", state), strict=False)
+        self.head.load_state_dict(_within("head", state))
+
+    # -- checkpoints ------------------------------------------------------------------------------
+
+    def _pause(self) -> None:
+        """Leave a checkpoint when it is time, and stop if the user asked for it."""
+        if self.checkpoints is None:
+            if self.interrupts.asked:
+                raise KeyboardInterrupt
+            return
+        if self.interrupts.asked or self.checkpoints.due():
+            self._save(self.checkpoints)
+        if self.interrupts.asked:
+            raise KeyboardInterrupt
+
+    def _save(self, checkpoints: Checkpoints) -> None:
+        tensors = {f"now.{name}": tensor for name, tensor in self._state().items()}
+        for i, state in enumerate(self.best):
+            tensors |= {f"best{i}.{name}": tensor for name, tensor in state.items()}
+        packed, optimiser = checkpoint.pack_optimiser(self.optimiser)
+        tensors |= {f"optimiser.{name}": tensor for name, tensor in packed.items()}
+        random = checkpoint.random_state()
+        tensors |= {f"random.{name}": tensor for name, tensor in random.items()}
+        watched: State = {}
+        watch: dict[str, Any] = {}
+        if self.watch is not None:
+            watched, watch = self.watch.state()
+        tensors |= {f"watch.{name}": tensor for name, tensor in watched.items()}
+        facts = {"optimiser": optimiser, "watch": watch, "history": self.history}
+        checkpoints.save(tensors, facts | {"place": asdict(self.place), "cache": self.cache})
+
+    def resume(self) -> int:
+        """Take up the newest checkpoint, if there is one; return the stage to go on with."""
+        self.saved = self.checkpoints.latest() if self.checkpoints else None
+        if self.saved is None:
+            return 0
+        tensors, facts = self.saved.tensors, self.saved.facts
+        self.place = replace(_Place(**facts["place"]))
+        self.history, self.cache = facts["history"], facts["cache"]
+        self._restore(_within("now", tensors))
+        self.best = [_within(f"best{i}", tensors) for i in range(len(self.place.best))]
+        rule = self.job.plan.stages[self.place.stage].freeze
+        if rule:
+            self.watch = Watch.restore(rule, _within("watch", tensors), facts["watch"])
+        place = self.place
+        self.say(
+            f"going on from {self.saved.path.name}: stage {place.stage + 1}, "
+            f"epoch {place.epoch + 1}, batch {place.batch + 1}"
+        )
+        return place.stage
 
     def _note(self, row: dict[str, float], epochs: int) -> None:
         self.history.append(row)
-        seen = f", inner accuracy {row['selection_accuracy']:.3f}" if len(self.select) else ""
+        seen = (
+            f", inner accuracy {row['selection_accuracy']:.3f}"
+            if "selection_accuracy" in row
+            else ""
+        )
         self.say(
             f"epoch {row['epoch'] + 1:g}/{epochs}: loss {row['loss']:.4f}{seen}, "
             f"{row['seconds']:.1f} s"
         )
 
 
-def cosine(step: int, n_steps: int) -> float:
+def _within(prefix: str, tensors: State) -> State:
+    """Return the tensors whose names begin with ``prefix.``, without it."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
+
+
+def cosine(step: float, n_steps: int) -> float:
     """Return the share of the peak rate at ``step``: a tenth of the steps up, then a cosine down.
 
     Source: Loshchilov and Hutter 2017, arXiv:1608.03983, equation 5, without restarts.
@@ -292,12 +601,5 @@ def cosine(step: int, n_steps: int) -> float:
     """
     warm = max(1, n_steps // 10)
     if step < warm:
-        return (step + 1) / warm
+        return min(1.0, (step + 1) / warm)
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, n_steps - warm)))
-
-
-def _class_weights(labels: npt.NDArray[np.int64], n_classes: int) -> Tensor:
-    """Return weights inversely proportional to class counts, with mean 1 over the examples."""
-    counts = np.bincount(labels, minlength=n_classes)
-    weights = len(labels) / (np.maximum(counts, 1) * max(1, (counts > 0).sum()))
-    return torch.tensor(weights, dtype=torch.float32)

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from headstart.backbones import words
 from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve
 from headstart.data.dataset import Dataset
+from headstart.data.images import Preprocess
 from headstart.data.split import inner
 from headstart.errors import UsageError
 from headstart.features.extract import Features, extract
 from headstart.features.heads import Head, Matrix, solve
 from headstart.progress import log, track
-from headstart.strategies.plan import Options
+from headstart.store import digest
+from headstart.strategies.plan import Options, Strategy
 from headstart.strategies.registry import strategy
 
 if TYPE_CHECKING:
     from headstart.backbones.blocks import Backbone
+    from headstart.training.inputs import Inputs
 
 Indices = npt.NDArray[np.int64]
 
@@ -44,6 +50,8 @@ class Fitted:
         head: from features to logits.
         backbone: the trained network; None where the backbones were not changed.
         history: one row an epoch, see `headstart.training.loop.Trained`.
+        cache: hits and misses of the kept activations.
+        notes: what the user should know.
         seconds: that training or solving took, features not counted.
         seed: of everything random.
     """
@@ -55,6 +63,8 @@ class Fitted:
     seed: int
     backbone: Backbone | None = None
     history: list[dict[str, float]] = field(default_factory=list)
+    cache: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def logits(
@@ -73,20 +83,28 @@ class Fitted:
             if features is None:
                 _, features = extract(dataset, self.entries, device=device, seed=self.seed)
             return self.head.logits(features.rows(indices))
-        from headstart.features.engine import torch_engine
-        from headstart.training.source import Pictures, in_batches
+        from headstart.training.inputs import Inputs
 
-        run = torch_engine(self.backbone, -1, device)
-        pictures = Pictures(dataset, self.entries[0].preprocess, "off", self.seed)
-        batches = in_batches(indices, 64)
+        inputs = Inputs(dataset, self.entries[0].preprocess)
         try:
-            parts = [
-                self.head.logits(run(batch))
-                for batch in track(pictures.batches(batches, 0), "evaluation", len(batches))
-            ]
+            return self.head.logits(_features(self.backbone, inputs, indices, device))
         finally:
-            pictures.close()
-        return np.concatenate(parts)
+            inputs.close()
+
+
+@dataclass(frozen=True)
+class Resuming:
+    """Where a run leaves its checkpoints, and whether it goes on from them.
+
+    Attributes:
+        folder: of the checkpoints.
+        resume: go on from the newest one; otherwise they are removed first.
+        every: seconds between two checkpoints.
+    """
+
+    folder: Path
+    resume: bool = False
+    every: float = 60.0
 
 
 def transfer(
@@ -99,6 +117,7 @@ def transfer(
     seed: int = 0,
     device: str = "cpu",
     features: Features | None = None,
+    resuming: Resuming | None = None,
     say: Callable[[str], None] = log.info,
 ) -> Fitted:
     """Carry ``entries`` over to the classes of ``dataset`` with the strategy called ``name``.
@@ -112,74 +131,208 @@ def transfer(
         seed: of everything random.
         device: "cpu", "cuda" or "mps".
         features: of the entries, if they are there already.
+        resuming: checkpoints of training by steps; None leaves none.
         say: gets one line an epoch.
 
     Raises:
-        UsageError: no such strategy, or one that cannot use joined backbones.
+        UsageError: no such strategy, one that cannot use joined backbones or this kind of items,
+            or checkpoints of another run.
     """
     options = options or Options()
     plan_of = strategy(name)
+    check_kind(plan_of, name, dataset.kind)
+    ready, notes = _ready(dataset, train, entries, options, say)
     start = time.perf_counter()
     if plan_of.solves:
-        plan = plan_of.plan(0, len(train), options)
         if features is None:
-            _, features = extract(dataset, entries, device=device, seed=seed)
+            _, features = extract(dataset, ready, device=device, seed=seed)
             start = time.perf_counter()
-        head = solve(
-            plan.solver or "logistic",
-            features.rows(train),
-            dataset.labels[train],
-            len(dataset.classes),
-            seed=seed,
-            widths=features.widths,
-        )
-        seconds = time.perf_counter() - start
-        return Fitted(name, tuple(entries), dataset.classes, head, seed, seconds=seconds)
-    if len(entries) > 1:
-        raise UsageError(f"joined backbones ({_joined(entries)}) go with 'frozen', not '{name}'.")
-    fitted = _by_steps(dataset, train, entries[0], name, options, seed, device, say)
+        solver = plan_of.plan(0, len(train), options).solver
+        head = _solve(solver, dataset, train, features, seed)
+        fitted = Fitted(name, ready, dataset.classes, head, seed, notes=notes)
+    elif len(ready) > 1:
+        raise UsageError(f"joined backbones ({_joined(ready)}) go with 'frozen', not '{name}'.")
+    else:
+        steps = _Steps(dataset, train, ready[0], name, options, seed, device, features, say)
+        fitted = replace(steps.run(resuming), notes=notes)
     return replace(fitted, seconds=time.perf_counter() - start)
 
 
-def _by_steps(
+def check_kind(plan_of: Strategy, name: str, kind: str) -> None:
+    """Raise `UsageError` unless the strategy is for items of this ``kind``."""
+    if kind not in plan_of.kinds:
+        raise UsageError(f"the strategy '{name}' is for {plan_of.kinds[0]}s, not for {kind}s.")
+
+
+def _ready(
     dataset: Dataset,
     train: Indices,
-    entry: Entry,
-    name: str,
+    entries: Sequence[Entry],
     options: Options,
-    seed: int,
-    device: str,
     say: Callable[[str], None],
-) -> Fitted:
-    from headstart.backbones import vision
-    from headstart.training.loop import train as run_loop
-    from headstart.training.source import Pictures
+) -> tuple[tuple[Entry, ...], list[str]]:
+    """Give networks that are trained here the words of the training texts."""
+    out, notes = [], []
+    for entry in entries:
+        if not entry.ready:
+            texts = [dataset.content(int(i)).decode("utf-8", "replace") for i in train]
+            learned = words.learn(
+                entry, texts, min_frequency=options.min_frequency, vectors=options.vectors
+            )
+            notes.append(learned.note())
+            say(learned.note())
+            entry = learned.entry  # noqa: PLW2901
+        out.append(entry)
+    return tuple(out), notes
 
-    backbone = vision.build(entry, seed=seed)
-    plan = strategy(name).plan(backbone.n_blocks, len(train), options)
-    if plan.start == "random" and entry.pretrained:
-        channels = entry.preprocess.channels
-        entry = resolve(f"random:{entry.name}", seed=seed).with_channels(channels)
-        backbone = vision.build(entry, seed=seed)
-    fit, select = selection(dataset.labels, train, options, seed)
-    pictures = Pictures(dataset, entry.preprocess, augment_level(entry, options), seed)
-    try:
-        trained = run_loop(
-            backbone,
+
+def _solve(
+    solver: str | None, dataset: Dataset, rows: Indices, features: Features, seed: int
+) -> Head:
+    return solve(
+        solver or "logistic",
+        features.rows(rows),
+        dataset.labels[rows],
+        len(dataset.classes),
+        seed=seed,
+        widths=features.widths,
+    )
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Training by steps of one backbone, with what comes before and after the loop."""
+
+    dataset: Dataset
+    train: Indices
+    entry: Entry
+    name: str
+    options: Options
+    seed: int
+    device: str
+    features: Features | None
+    say: Callable[[str], None]
+
+    def run(self, resuming: Resuming | None) -> Fitted:
+        """Build the network, run the loop, solve the head where the plan asks for it."""
+        from headstart.backbones.build import build
+        from headstart.training.inputs import Inputs
+        from headstart.training.loop import Job
+        from headstart.training.loop import train as run_loop
+
+        entry, seed = self.entry, self.seed
+        backbone = build(entry, seed=seed)
+        plan = strategy(self.name).plan(backbone.n_blocks, len(self.train), self.options)
+        if plan.start == "random" and entry.pretrained:
+            entry = _without_weights(entry, seed)
+            backbone = build(entry, seed=seed)
+        labels = self.dataset.labels
+        fit, select = selection(labels, self.train, self.options, seed)
+        job = Job(
             plan,
-            pictures,
-            dataset.labels,
-            len(dataset.classes),
+            labels,
+            len(self.dataset.classes),
             fit,
             select,
-            options,
-            seed=seed,
-            device=device,
-            say=say,
+            self.options,
+            seed,
+            self.device,
+            what=f"{entry.library}|{entry.architecture}|{json.dumps(entry.config, sort_keys=True)}",
+            probe=self._probe(plan.probe, fit) if plan.probe else None,
         )
-    finally:
-        pictures.close()
-    return Fitted(name, (entry,), dataset.classes, trained.head, seed, backbone, trained.history)
+        inputs = Inputs(
+            self.dataset, entry.preprocess, augment=augment_level(entry, self.options), seed=seed
+        )
+        checkpoints = self._checkpoints(resuming, entry, fit, select)
+        try:
+            trained = run_loop(backbone, inputs, job, checkpoints=checkpoints, say=self.say)
+            head = trained.head
+            if plan.solver:
+                head = self._solved(plan.solver, backbone, inputs, fit, select)
+        finally:
+            inputs.close()
+        return Fitted(
+            self.name,
+            (entry,),
+            self.dataset.classes,
+            head,
+            seed,
+            backbone,
+            trained.history,
+            trained.cache,
+        )
+
+    def _probe(self, solver: str, fit: Indices) -> Head:
+        """Return the head solved on the features of the unchanged backbone."""
+        features = self.features
+        if features is None:
+            _, features = extract(
+                self.dataset.take(fit), [self.entry], device=self.device, seed=self.seed
+            )
+            fit = np.arange(len(fit))
+            return _solve(solver, self.dataset.take(self.train), fit, features, self.seed)
+        return _solve(solver, self.dataset, fit, features, self.seed)
+
+    def _solved(
+        self, solver: str, backbone: Backbone, inputs: Inputs, fit: Indices, select: Indices
+    ) -> Head:
+        """Return the head solved on the trained backbone's features, judged by ``select``."""
+        rows = np.concatenate([fit, select])
+        found = _features(backbone, inputs, rows, self.device)
+        labels, n = self.dataset.labels[rows], len(self.dataset.classes)
+        judges = np.arange(len(fit), len(rows)) if len(select) else None
+        return solve(solver, found, labels, n, seed=self.seed, judges=judges)
+
+    def _checkpoints(
+        self, resuming: Resuming | None, entry: Entry, fit: Indices, select: Indices
+    ) -> Any:
+        if resuming is None:
+            return None
+        from headstart.training.checkpoint import Checkpoints
+
+        def content(indices: Indices) -> str:
+            parts = (digest(self.dataset.content(int(i))) for i in indices)
+            return digest(*parts, self.dataset.labels[indices].tobytes()).hex()
+
+        run = {
+            "backbone": entry.name,
+            "weights and preprocessing": entry.key(),
+            "strategy": self.name,
+            "seed": self.seed,
+            "device": self.device,
+            "classes": list(self.dataset.classes),
+            "training items": f"{len(fit)}, {content(fit)}",
+            "items to choose by": f"{len(select)}, {content(select)}",
+            "options": asdict(self.options),
+        }
+        found = Checkpoints(resuming.folder, run, every=resuming.every)
+        if not resuming.resume:
+            found.clear()
+        return found
+
+
+def _without_weights(entry: Entry, seed: int) -> Entry:
+    """Return the entry with the same preprocessing and random weights."""
+    bare = resolve(f"random:{entry.name}", seed=seed)
+    return replace(bare, preprocess=entry.preprocess, config=entry.config)
+
+
+def _features(backbone: Backbone, inputs: Inputs, indices: Indices, device: str) -> Matrix:
+    """Return the features of plain items, shape (len(indices), D), in their order."""
+    from headstart.features.engine import torch_engine
+
+    run = torch_engine(backbone, -1, device)
+    out: Matrix | None = None
+    window = max(64, inputs.preprocess.window)
+    starts = range(0, len(indices), window)
+    for start in track(starts, "evaluation", len(starts)):
+        rows = list(inputs.rows(indices[start : start + window], -1))
+        for batch in inputs.preprocess.batches(rows):
+            found = run(inputs.preprocess.collate([rows[i] for i in batch]))
+            if out is None:
+                out = np.empty((len(indices), found.shape[1]), np.float32)
+            out[start + batch] = found
+    return np.empty((0, backbone.n_features), np.float32) if out is None else out
 
 
 def selection(
@@ -197,7 +350,9 @@ def selection(
 
 
 def augment_level(entry: Entry, options: Options) -> str:
-    """Return the level of augmentation: the user's, else what suits the backbone's pictures."""
+    """Return the level of augmentation: the user's, else what suits the backbone's items."""
+    if not isinstance(entry.preprocess, Preprocess):
+        return "off"
     return options.augment or ("off" if min(entry.preprocess.size) <= 64 else "light")
 
 

@@ -1,0 +1,34 @@
+"""`gradual`: the head first, then one group of blocks more per stage, from the top."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from headstart.strategies.plan import Options, Plan, Stage, Strategy
+from headstart.strategies.warm import train_from
+
+STAGES = 4
+"""Stages at most: every one is a short schedule of its own, and deep networks have many blocks."""
+
+
+@dataclass(frozen=True)
+class Gradual(Strategy):
+    """Unfreeze from the top: first the head alone, at last everything.
+
+    When: few labels and a body that would forget if it moved before the head knows its way; the
+    early stages read what is kept and cost little. When not: many labels, where `warm` reaches the
+    same in one schedule. It takes about the epochs of `warm` in all; those left over go to the
+    later stages.
+    Source: Howard and Ruder 2018, arXiv:1801.06146, section 3.3.
+    """
+
+    def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
+        """Move the boundary from the top to 0 in at most `STAGES` stages of at least one epoch."""
+        epochs = options.epochs_for(n_train, default=10, least_steps=20)
+        count = min(STAGES, n_blocks + 1, epochs)
+        stages: list[Stage] = []
+        for number in range(count):
+            first = n_blocks * (count - 1 - number) // max(1, count - 1)
+            share = replace(options, epochs=(epochs + number) // count)
+            stages += train_from(first, n_blocks, n_train, share).stages
+        return Plan(tuple(stages))

@@ -1,0 +1,26 @@
+"""`lp-ft`: a linear probe, then fine-tuning from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from headstart.strategies.plan import Options, Plan, Strategy
+from headstart.strategies.warm import train_from
+
+
+@dataclass(frozen=True)
+class ProbeThenTune(Strategy):
+    """Solve a logistic head on the features, then fine-tune everything from there.
+
+    When: the answers must also hold away from the training data: from a head that already fits,
+    the body need not bend to a random one, and good features stay. When not: features that tell
+    the classes badly apart, whose probe is no start; and where `frozen` is enough.
+    Source: Kumar et al. 2022, arXiv:2202.10054.
+    """
+
+    def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
+        """Put the boundary on top for the probe, then at 0, all at half the body's usual rate."""
+        body = options.body_rate or options.rates[0] / 2
+        # The head is solved already; at the rate of a new one its first steps would undo that.
+        rates = replace(options, body_rate=body, head_rate=options.head_rate or body)
+        return replace(train_from(0, n_blocks, n_train, rates), probe="logistic")
