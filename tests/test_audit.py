@@ -137,6 +137,60 @@ def test_texts(tmp_path):
     ]
 
 
+def test_a_table_of_texts_is_audited_like_images(tmp_path):
+    long = "word " * 200_000
+    rows = [
+        ("a", "in both splits", "train"),
+        ("a", "in both splits", "test"),
+        ("a", "of both classes", "train"),
+        ("b", "of both classes", "test"),
+        ("b", "twice", "train"),
+        ("b", "twice", "train"),
+        ("b", "", "train"),
+        ("b", " \n ", "train"),
+        ("a", "<br /><br />", "train"),
+        ("", "no label", "train"),
+        ("a", 'a\n"quoted"\n\nlong text', "train"),
+        ("b", long, "test"),
+    ]
+    with open(tmp_path / "t.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("label", "text", "split"), *rows])
+    found = audit(read(tmp_path / "t.csv")).require_usable()
+    assert reasons(found) == {
+        "t.csv:2": "same content as t.csv:3, which is kept for evaluation",
+        "t.csv:4": "same content as t.csv:5, which is labelled 'b'",
+        "t.csv:5": "same content as t.csv:4, which is labelled 'a'",
+        "t.csv:7": "same content as t.csv:6",
+        "t.csv:8": "empty text",
+        "t.csv:9": "empty text",
+        "t.csv:10": "empty text after cleaning",
+        "t.csv:11": "no label",
+    }
+    assert found.leaks == (("t.csv:2", "t.csv:3"),)
+    assert found.conflicts == (("t.csv:4", "t.csv:5"),)
+    assert found.duplicates == (("t.csv:6", "t.csv:7"),)
+    assert (found.n, found.classes) == (12, {"a": 2, "b": 2})
+
+
+def test_copies_across_tables_are_leaks(tmp_path):
+    for name in ("train", "test"):
+        rows = [("a", f"of {name}"), ("b", f"of {name} too"), ("a", "of both")]
+        with open(tmp_path / f"{name}.csv", "w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("label", "text"), *rows])
+    found = audit(read(tmp_path))
+    assert reasons(found) == {
+        "train.csv:4": "same content as test.csv:4, which is kept for evaluation"
+    }
+
+
+def test_a_table_with_one_class_is_one_clear_error(tmp_path):
+    (tmp_path / "t.csv").write_text("label,text\na,one\na,two\n,three\n")
+    with pytest.raises(
+        DataError, match=r"'a' \(2 of 3 items\).* Rejected: 1 x no label \(such as t"
+    ):
+        audit(read(tmp_path / "t.csv")).require_usable()
+
+
 def test_a_class_without_training_items_is_not_evaluated(tmp_path):
     make_images(tmp_path / "train", {"a": 3, "b": 3})
     make_images(tmp_path / "test", {"a": 3, "b": 3, "c": 1}, seed=1)
@@ -176,7 +230,9 @@ def test_skipped_csv_and_json(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "n"), [("hymenoptera", 398), ("hotdog", 540), ("pacs/photo", 420)]
+    ("name", "n"),
+    [("hymenoptera", 398), ("hotdog", 540), ("pacs/photo", 420), ("imdb", 4000)]
+    + [("ag_news/test.csv", 6600)],
 )
 def test_real_data(name, n):
     found = audit(read(shared_data(name))).require_usable()

@@ -13,11 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from conftest import make_images, shared_data
 from headstart.data import cells, tables
 from headstart.data.audit import audit
 from headstart.data.encoding import to_text
+from headstart.data.folders import in_order
 from headstart.data.reading import read, read_items
 from headstart.data.split import split
 from headstart.errors import DataError, ItemError, UsageError
@@ -71,7 +74,7 @@ def test_class_folders(tmp_path):
     }
 
 
-@pytest.mark.parametrize("val", ["val", "Valid", "VALIDATION"])
+@pytest.mark.parametrize("val", ["val", "Valid", "VALIDATION", "dev"])
 @pytest.mark.parametrize("train", ["train", "Training"])
 def test_splits(tmp_path, train, val):
     for name in (train, val, "test"):
@@ -97,6 +100,24 @@ def test_texts_in_folders(tmp_path, caplog):
     assert found.kind == "text" and found.classes == ("neg", "pos")
     assert contents(found)[0] == "test neg naïve"
     assert len(found) == 4 and "no labels" in caplog.text
+
+
+def test_texts_without_labels_are_no_class(tmp_path, caplog):
+    for label in ("pos", "neg", "unsup"):
+        write(tmp_path / "three" / label / "0.txt", "a text")
+    assert read(tmp_path / "three").classes == ("neg", "pos")
+    assert "unsup: its items have no labels" in caplog.text
+    for label in ("cats", "unlabeled"):
+        write(tmp_path / "two" / label / "0.txt", "a text")
+    assert read(tmp_path / "two").classes == ("cats", "unlabeled")
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["nan", "1", "2", "10", "-1", "inf", "b", "好", ""])))
+def test_the_order_of_classes_is_one(names):
+    ordered = in_order(names)
+    assert sorted(ordered) == sorted(set(names))
+    assert in_order(reversed(names)) == ordered
 
 
 def test_a_folder_in_a_folder(tmp_path):
@@ -376,6 +397,19 @@ def test_images_elsewhere(tmp_path):
     with pytest.raises(DataError, match="names in column 'file' are not beside it.*--images"):
         read(path)
     assert len(read(path, images=tmp_path / "far")) == 2
+
+
+@pytest.mark.parametrize("form", ["{}", "{}.png", "{split}/{}.png"])
+def test_tables_by_split_beside_images(tmp_path, form):
+    for number, name in enumerate(["train", "test"]):
+        make_images(tmp_path, {name: 4}, seed=number)
+        rows = [(form.format(f"{i:03}", split=name), "ab"[i % 2]) for i in range(4)]
+        write(tmp_path / f"{name}.csv", table(rows, ("id", "breed")))
+    found = read(tmp_path)
+    paths = [f"{name}/{i:03}.png" for name in ("train", "test") for i in range(4)]
+    assert found.kind == "image" and list(found.names) == paths
+    assert found.splits.tolist() == ["train"] * 4 + ["test"] * 4
+    assert found.content(4) == (tmp_path / "test" / "000.png").read_bytes()
 
 
 def test_class_folders_win_over_a_table(tmp_path):

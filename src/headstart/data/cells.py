@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 IN_MEMORY = 1 << 26
-"""Tables up to this many bytes are kept in memory; larger ones are mapped from a file."""
+"""Up to this many bytes of a table are kept in memory; more are mapped from a file."""
 
 
 class Cells:
@@ -39,13 +41,26 @@ class Cells:
         return [column[at].as_py() for column in self._batches[part].columns]
 
 
-def keep(batches: Iterable[pa.RecordBatch], size: int) -> Cells:
-    """Return the cells of all ``batches``; ``size`` is about how many bytes they have.
+def keep(batches: Iterable[pa.RecordBatch]) -> Cells:
+    """Return the cells of all ``batches``.
 
     What is large is written to a file that is unlinked at once: the system frees it when this
     process ends, however it ends.
     """
-    return Cells(batches) if size <= IN_MEMORY else Cells(_mapped(batches))
+    first: deque[pa.RecordBatch] = deque()
+    size, rest = 0, iter(batches)
+    for batch in rest:
+        first.append(batch)
+        size += batch.nbytes
+        if size > IN_MEMORY:
+            return Cells(_mapped(chain(_taken(first), rest)))
+    return Cells(first)
+
+
+def _taken(first: deque[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches and let go of each, so that its memory can be used again."""
+    while first:
+        yield first.popleft()
 
 
 def _mapped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -73,6 +88,7 @@ def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
             pa.default_memory_pool().release_unused()  # or the pool grows with the table
         if writer:
             writer.close()
+    pa.default_memory_pool().release_unused()
 
 
 def _file() -> Path:
@@ -92,12 +108,12 @@ class RowNames(Sequence[str]):
     Args:
         table: the name in front.
         first: the number of the first row.
-        kept: shape (N,), the positions of the kept rows among the good ones.
+        kept: N positions of the kept rows among the good ones.
         bad: the numbers of the rows that are not among the good ones.
     """
 
     def __init__(
-        self, table: str, first: int, kept: npt.NDArray[np.int64], bad: Mapping[int, str]
+        self, table: str, first: int, kept: npt.NDArray[np.int64] | range, bad: Mapping[int, str]
     ) -> None:
         self._table, self._first, self._kept = table, first, kept
         numbers = np.sort(np.array(list(bad), np.int64))

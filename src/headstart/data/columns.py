@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from headstart.data import folders
 from headstart.data.dataset import Kind
-from headstart.data.tables import Table
-from headstart.errors import DataError, unknown
+from headstart.data.tables import Rows, Table, distinct, looks_like_header
+from headstart.errors import DataError, UsageError, unknown
+from headstart.progress import log
 
 _LABELS = (
     ["label_text", "label_name", "class_name", "label", "labels", "class", "category", "target"]
@@ -39,8 +40,10 @@ _IMAGES = [
     "img_path",
 ] + ["image_id", "image_name", "photo", "picture", "id", "图片", "文件名"]
 _SPLITS = ["split", "set", "partition", "subset"]
+_KNOWN = frozenset([*_LABELS, *_TEXTS, *_HEADINGS, *_IMAGES, *_SPLITS])
 
 _LONGEST_LABEL = 40
+_LONGEST_FILE_NAME = 255
 _SHORTEST_TEXT = 15
 
 
@@ -69,15 +72,35 @@ class Asked(NamedTuple):
     kind: Kind | None = None
 
 
+def is_header(rows: Rows, asked: Asked) -> bool:
+    """Return whether the first of ``rows`` names columns: one asked for, or two that are known.
+
+    Without such names it is a guess. Numbers are what columns without a header are called.
+    """
+    names = set(distinct(rows[0]))
+    wanted = {name for name in _wanted(asked) if not name.isdigit()}
+    known = {_plain(name) for name in names} & _KNOWN
+    return bool(wanted & names) or len(known) > 1 or looks_like_header(rows)
+
+
+def follows(rows: Rows, wanted: Sequence[str]) -> bool:
+    """Return the same for a table after another, which had the ``wanted`` columns."""
+    names = set(distinct(rows[0]))
+    known = {_plain(name) for name in names} & _KNOWN
+    if all(map(str.isdigit, wanted)):
+        return len(known) > 1
+    return bool(known or names & set(wanted)) or (len(names) > 1 and looks_like_header(rows))
+
+
 def choose(table: Table, asked: Asked, exists: Callable[[str], bool]) -> Chosen:
     """Return the columns of ``table``; ``exists`` says whether a cell names an image at hand.
 
     Raises:
-        UsageError: a column that was asked for is not there.
+        UsageError: a column that was asked for is not there, or is asked for twice.
         DataError: none is found, or several could be meant.
     """
     _check(table, asked)
-    label = asked.label or label_by_name(table)
+    label = asked.label or label_by_name(table, _wanted(asked))
     image = None if asked.text or asked.kind == "text" else _image(table, asked, label, exists)
     if image:
         content: tuple[str, ...] = (image,)
@@ -93,6 +116,9 @@ def texts(table: Table, label: str | None = None) -> tuple[str, ...]:
     main, headings = _named(rest, _TEXTS), {_plain(name) for name in _HEADINGS}
     found = [name for name in rest if name == main or _plain(name) in headings]
     found = found or [name for name in rest if _reads_like_text(table.sample[name])]
+    full = [name for name in rest if any(table.sample[name])]
+    if not found and label is None and len(full) == 2:
+        rest = [name for name in full if not _reads_like_labels(table.sample[name])]
     if not found and len(rest) == 1:
         found = rest
     if not found:
@@ -100,9 +126,9 @@ def texts(table: Table, label: str | None = None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def label_by_name(table: Table) -> str | None:
-    """Return the column of ``table`` that is called like a label column, if there is one."""
-    return _named(table.names, _LABELS)
+def label_by_name(table: Table, taken: Sequence[str] = ()) -> str | None:
+    """Return the column that is called like a label column, if there is one not ``taken``."""
+    return _named([name for name in table.names if name not in taken], _LABELS)
 
 
 def image(table: Table, asked: str | None, exists: Callable[[str], bool]) -> str:
@@ -120,7 +146,9 @@ def _image(
         return asked.image or sorted(table.binary)[0]
     rest = [name for name in table.names if name != label]
     for name in sorted(rest, key=lambda name: _rank(name, _IMAGES)):
-        if _share(table.sample[name], exists) >= 0.5:
+        # Looking for files is dear, and texts are not called like files.
+        cells = table.sample[name]
+        if _share(cells, _may_name_a_file) >= 0.5 and _share(cells, exists) >= 0.5:
             return name
     named = [name for name in rest if _share(table.sample[name], _ends_like_image) > 0.5]
     if named or asked.kind == "image":
@@ -134,6 +162,11 @@ def _image(
 
 def _ends_like_image(cell: str) -> bool:
     return cell.strip().lower().endswith(tuple(folders.SUFFIXES["image"]))
+
+
+def _may_name_a_file(cell: str) -> bool:
+    one_word = len(cell.split()) == 1 and len(cell) <= _LONGEST_FILE_NAME
+    return one_word or _ends_like_image(cell)
 
 
 def _share(cells: Sequence[str], test: Callable[[str], bool]) -> float:
@@ -160,14 +193,25 @@ def _reads_like_labels(cells: Sequence[str]) -> bool:
 def _reads_like_text(cells: Sequence[str]) -> bool:
     few = cells[:200]
     length = sum(map(len, few)) / max(1, len(few))
-    words = sum(" " in cell.strip() or not cell.isascii() for cell in few)
-    return length >= _SHORTEST_TEXT and words * 2 >= len(few)
+    return length >= _SHORTEST_TEXT and sum(map(_has_words, few)) * 2 >= len(few)
+
+
+def _has_words(cell: str) -> bool:
+    """Dates and coordinates have spaces as well, but more digits than letters."""
+    start = cell.strip()[:200]
+    several = " " in start or not start.isascii()
+    return several and sum(map(str.isalpha, start)) > sum(map(str.isdigit, start))
 
 
 def _split(table: Table, taken: Sequence[str]) -> str | None:
     name = _named([name for name in table.names if name not in taken], _SPLITS)
-    if name and all(folders.split_name(cell) for cell in set(table.sample[name])):
+    cells = set(table.sample[name]) if name else set()
+    others = sorted(cell for cell in cells if not folders.split_name(cell))
+    if cells and not others:
         return name
+    if len(others) < len(cells):
+        which = f"'{others[0]}' is none of train, val and test"
+        log.warning("%s: not splitting by column '%s', for %s", table.path, name, which)
     return None
 
 
@@ -185,10 +229,17 @@ def _plain(name: str) -> str:
     return name.strip().casefold().replace(" ", "_").replace("-", "_")
 
 
+def _wanted(asked: Asked) -> list[str]:
+    return [name for name in (*(asked.text or ()), asked.image, asked.label) if name]
+
+
 def _check(table: Table, asked: Asked) -> None:
-    for name in [*(asked.text or []), asked.image, asked.label]:
-        if name is not None and name not in table.names:
+    wanted = _wanted(asked)
+    for name in wanted:
+        if name not in table.names:
             raise unknown("column", name, table.names)
+        if wanted.count(name) > 1:
+            raise UsageError(f"column '{name}' is asked for twice; name another one")
 
 
 def _none(table: Table, what: str, found: Sequence[str] = ()) -> DataError:

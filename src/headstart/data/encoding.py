@@ -1,14 +1,15 @@
 """From the bytes of a text file to text, without guessing silently.
 
-The order: a byte-order mark; strict UTF-8; GB18030 if it decodes and most of it is common Chinese;
-else Windows-1252, which every Latin-1 text is. What holds zero bytes is no text, and what is nearly
-UTF-8 is damaged; both are refused with the place.
+The order: a byte-order mark; strict UTF-8; GB18030 if most of it is common Chinese; else
+Windows-1252, which every Latin-1 text is. Refused with the place: zero bytes, what is nearly UTF-8
+or nearly GB18030 and so damaged, and what is written like Cyrillic, Greek, Japanese, Korean, ...
 """
 
 from __future__ import annotations
 
 import codecs
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -23,8 +24,17 @@ _MARKS = (
 )
 _PIECE = 1 << 20
 
+_PAIR = re.compile(rb"[\x80-\xff].", re.DOTALL)
+_RUN = re.compile(rb"[\x80-\xff]+")
+
 # Of the pairs of high bytes in Chinese text, this share is punctuation or the 3,755 common signs.
 _MOSTLY = 0.7
+
+# Of those, about every second lies in the later half, where Korean has next to nothing.
+_LATER, _FEW = 0.1, 20
+
+# So many high bytes in words of three and more of them are no accident.
+_FOREIGN = 8
 
 
 def to_text(content: bytes) -> str:
@@ -86,14 +96,29 @@ def _first_bad(open_: Callable[[], BinaryIO], name: str) -> int | None:
 
 def _older(open_: Callable[[], BinaryIO], at: int) -> str:
     """Return the name of a one- or two-byte encoding; ``at`` is where UTF-8 breaks."""
-    with open_() as file:
-        sample = file.read(4 * _PIECE)
+    sample = _sample(open_, at)
     if _nearly_utf8(sample):
         raise ItemError(f"damaged UTF-8: byte {at} does not decode; save the file as UTF-8 again")
-    if _looks_chinese(sample) and _first_bad(open_, "gb18030") is None:
-        return "gb18030"
+    if _looks_chinese(sample):
+        if (bad := _first_bad(open_, "gb18030")) is None:
+            return "gb18030"
+        if _looks_foreign(sample):
+            raise ItemError(f"damaged GB18030: byte {bad} does not decode; save the file as UTF-8")
+    if _looks_foreign(sample):
+        known = "UTF-8, UTF-16 with its mark, GB18030 or Latin-1"
+        raise ItemError(f"byte {at} is not in {known}; save the file as UTF-8")
     # Five bytes mean nothing in Windows-1252, but something in Latin-1.
     return "cp1252" if _first_bad(open_, "cp1252") is None else "latin-1"
+
+
+def _sample(open_: Callable[[], BinaryIO], at: int) -> bytes:
+    """Return the start of the file and, where that does not hold byte ``at``, the lines around."""
+    with open_() as file:
+        start = file.read(2 * _PIECE)
+        if at >= len(start):
+            file.seek(at - _PIECE)
+            file.readline(_PIECE)
+        return start + file.read(2 * _PIECE)
 
 
 def _nearly_utf8(sample: bytes) -> bool:
@@ -103,13 +128,16 @@ def _nearly_utf8(sample: bytes) -> bool:
 
 
 def _looks_chinese(sample: bytes) -> bool:
-    pairs = common = at = 0
-    while at < len(sample):
-        if sample[at] < 0x80:
-            at += 1
-            continue
-        pairs += 1
-        lead, trail = sample[at], sample[at + 1] if at + 1 < len(sample) else 0xA1
-        common += trail >= 0xA1 and (0xA1 <= lead <= 0xA3 or 0xB0 <= lead <= 0xD7)
-        at += 2
-    return common > _MOSTLY * pairs
+    pairs = [(lead, trail) for lead, trail in _PAIR.findall(sample) if trail >= 0xA1]
+    signs = sum(0xB0 <= lead <= 0xD7 for lead, _ in pairs)
+    later = sum(0xC9 <= lead <= 0xD7 for lead, _ in pairs)
+    common = signs + sum(0xA1 <= lead <= 0xA3 for lead, _ in pairs)
+    korean = signs >= _FEW and later < _LATER * signs
+    return common > _MOSTLY * len(_PAIR.findall(sample)) and not korean
+
+
+def _looks_foreign(sample: bytes) -> bool:
+    """Western text has one or two high bytes in a row, or one sign again and again."""
+    runs = _RUN.findall(sample)
+    long = sum(len(run) for run in runs if len(set(run)) > 2)
+    return long >= _FOREIGN and 2 * long > sum(map(len, runs))

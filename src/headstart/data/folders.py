@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _SPLITS = {
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "dev": "val",
     "test": "test",
     "testing": "test",
 }
@@ -41,7 +43,7 @@ _UNLABELLED = {"unsup", "unlabeled", "unlabelled"}
 
 LAYOUTS = (
     "Headstart reads CLASS/*.jpg, {train,val,test}/CLASS/*.jpg, the same with .txt files,"
-    " and tables (.csv, .tsv, .jsonl, .parquet) with a label column."
+    " and tables (.csv, .tsv, .jsonl, .parquet) with a label column, also one for each split."
 )
 
 
@@ -129,9 +131,15 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """
     names = set(names)
     try:
-        return tuple(sorted(names, key=lambda name: (float(name), name)))
+        return tuple(sorted(names, key=lambda name: (_value(name), name)))
     except ValueError:
         return tuple(sorted(names))
+
+
+def _value(name: str) -> float:
+    if math.isnan(value := float(name)):
+        raise ValueError("what is not a number has no place among numbers")
+    return value
 
 
 def read_folders(root: Path, kind: Kind | None = None) -> Dataset:
@@ -270,10 +278,14 @@ def _has_classes(folder: Entry) -> bool:
 
 def _class_folders(inside: list[Entry], split: str) -> list[tuple[Entry, str]]:
     folders = [one for one in inside if one.is_folder]
-    unlabelled = [one for one in folders if split and one.name.lower() in _UNLABELLED]
-    for one in unlabelled:
-        log.warning("not reading %s: its items have no labels", one.path)
-    return [(one, split) for one in folders if one not in unlabelled]
+    named = [one for one in folders if one.name.lower() not in _UNLABELLED]
+    # Of two folders, both are classes; beside two classes, such a folder is none.
+    if not split and len(named) < 2:
+        named = folders
+    for one in folders:
+        if one not in named:
+            log.warning("not reading %s: its items have no labels", one.path)
+    return [(one, split) for one in named]
 
 
 def _collect(

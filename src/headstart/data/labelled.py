@@ -1,8 +1,10 @@
-"""From a table to a data set, and to items without labels."""
+"""From tables to a data set, and to items without labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,19 +14,26 @@ import numpy.typing as npt
 from headstart.data import columns, folders, tables
 from headstart.data.cells import Cells, RowNames, keep
 from headstart.data.columns import Asked, Chosen
-from headstart.data.dataset import Dataset, Kind, Rejected
-from headstart.data.items import Items
+from headstart.data.dataset import Dataset, Kind, Rejected, Split
+from headstart.data.items import Items, Joined
 from headstart.data.pictures import Pictures
 from headstart.data.tables import Table
 from headstart.errors import DataError, ItemError
+from headstart.progress import log
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Codes = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 
 _FEW = 20
 """So many different numbers can always be classes."""
+
+_MOST = 100_000
+"""So many different labels can never be classes; all are held in memory, unlike the rows."""
+
+_SHORT = 40
+_MISSING = frozenset({"", "nan", "<na>"})
 
 
 class _Column:
@@ -36,13 +45,16 @@ class _Column:
 
     def add(self, cells: pa.Array) -> None:
         coded = cells.dictionary_encode()
-        names = [(name or "").strip() for name in coded.dictionary.to_pylist()]
-        here = [self.values.setdefault(n, len(self.values)) if n else -1 for n in names]
+        here = [self._code((name or "").strip()) for name in coded.dictionary.to_pylist()]
         codes = coded.indices.fill_null(len(here)).to_numpy(zero_copy_only=False)
         self._parts.append(np.array([*here, -1], np.int32)[codes])
 
-    def codes(self) -> Codes:
-        return np.concatenate([np.empty(0, np.int32), *self._parts]).astype(np.int64)
+    def _code(self, name: str) -> int:
+        missing = name.casefold() in _MISSING
+        return -1 if missing else self.values.setdefault(name, len(self.values))
+
+    def codes(self) -> npt.NDArray[np.int32]:
+        return np.concatenate([np.empty(0, np.int32), *self._parts])
 
 
 class _Contents(NamedTuple):
@@ -53,23 +65,75 @@ class _Contents(NamedTuple):
     why: dict[int, str]
 
 
-def read_table(path: Path, asked: Asked, images: Path | None, root: Path) -> Dataset:
-    """Return the rows of the table at ``path`` that have a label, as a data set.
+class _Part(NamedTuple):
+    """The labelled rows of one table; the labels are numbers of ``values``."""
+
+    names: Sequence[str]
+    labels: npt.NDArray[np.int32]
+    values: list[str]
+    splits: npt.NDArray[np.str_]
+    content: Callable[[int], bytes]
+    rejected: tuple[Rejected, ...]
+
+
+def read_tables(
+    paths: Mapping[Split, Path], asked: Asked, images: Path | None, root: Path
+) -> Dataset:
+    """Return the rows of the tables at ``paths`` that have a label, as one data set.
 
     Args:
-        path: the table.
-        asked: what the user said about its columns.
-        images: where the images are that it names; ``root`` if None.
+        paths: the tables by their split; "" for a table alone, which may have a column of splits.
+        asked: what the user said about the columns.
+        images: where the images are that a table names; the folder of the table if None.
         root: what the user gave: the table, or the folder that it lies in.
 
     Raises:
         DataError: no label column, no rows, labels that are no classes.
     """
-    table = tables.open_table(path)
-    pictures = _pictures(images or path.parent)
+    (split, path), *more = paths.items()
+    table = tables.open_table(path, partial(columns.is_header, asked=asked))
+    pictures = _pictures(_folder(table, images))
     chosen = columns.choose(table, asked, lambda cell: cell in pictures())
+    if more:
+        chosen = chosen._replace(split=None)
+    parts = [_part(table, split, chosen, pictures, root)]
+    for split, path in more:
+        wanted = [*chosen.content, chosen.label]
+        table = tables.open_table(path, partial(columns.follows, wanted=wanted))
+        if _has_labels(table, chosen):
+            pictures = _pictures(_folder(table, images))
+            parts.append(_part(table, split, chosen, pictures, root))
+    return _together(parts, chosen, root)
+
+
+def _folder(table: Table, images: Path | None) -> Path:
+    """Return where the images of ``table`` are: bare names in train.csv are in train, if any."""
+    folder = images or table.path.parent
+    own = folder / table.path.stem
+    bare = not any("/" in cell or "\\" in cell for cell in chain(*table.sample.values()))
+    return own if bare and folders.split_name(own.name) and own.is_dir() else folder
+
+
+def _has_labels(table: Table, chosen: Chosen) -> bool:
+    """Return whether ``table`` has labels; Kaggle lays the items of a contest beside the others."""
+    _require(table, chosen.content)
+    if chosen.label not in table.names:
+        log.warning("not reading %s: it has no column '%s'", table.path, chosen.label)
+    return chosen.label in table.names
+
+
+def _require(table: Table, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in table.names:
+            others = ", ".join(table.names)
+            raise DataError(f"{table.path} has no column '{name}'. Its columns: {others}")
+
+
+def _part(
+    table: Table, split: Split, chosen: Chosen, pictures: Callable[[], Pictures], root: Path
+) -> _Part:
     labels, splits = _Column(), _Column()
-    cells = keep(_passing(table, chosen, labels, splits), path.stat().st_size)
+    cells = keep(_passing(table, chosen, labels, splits))
     found = _contents(table, chosen.kind, chosen.content, cells, pictures)
     codes = labels.codes()
     found.why.update((int(position), "no label") for position in np.flatnonzero(codes < 0))
@@ -78,32 +142,56 @@ def read_table(path: Path, asked: Asked, images: Path | None, root: Path) -> Dat
     kept = np.flatnonzero(good)
     if not len(kept):
         raise DataError(_nothing(table, found.why))
-    classes, numbers = _classes(table, chosen.label, list(labels.values), len(codes))
-    rows = RowNames(path.name, table.first_row, np.arange(len(codes)), table.bad)
+    values = list(labels.values)
+    rows = RowNames(table.path.name, table.first_row, range(len(codes)), table.bad)
+    return _Part(
+        _names(rows, found.paths, kept, table, root),
+        codes[kept],
+        [_class_name(value, table.meanings.get(chosen.label)) for value in values],
+        _splits(split, splits, kept),
+        lambda i: found.content(int(kept[i])),
+        _rejected(table.path.name, rows, table.bad, found.why),
+    )
+
+
+def _together(parts: Sequence[_Part], chosen: Chosen, root: Path) -> Dataset:
+    names = Joined([part.names for part in parts])
+    classes = folders.in_order(chain.from_iterable(part.values for part in parts))
+    rejected = tuple(chain.from_iterable(part.rejected for part in parts))
+    _refuse_numbers(root, chosen.label, classes, len(names) + len(rejected))
+    splits = [part.splits for part in parts]
+    index = {name: i for i, name in enumerate(classes)}
+    numbers = (np.array([index[name] for name in part.values])[part.labels] for part in parts)
+
+    def content(at: int) -> bytes:
+        number, row = names.place(at)
+        return parts[number].content(row)
+
     return Dataset(
         kind=chosen.kind,
         root=root,
-        names=_names(rows, found.paths, kept, table, root),
-        labels=numbers[codes[kept]],
+        names=names,
+        labels=np.concatenate([*numbers]),
         classes=classes,
-        splits=_splits(splits, kept),
-        content=lambda i: found.content(int(kept[i])),
-        rejected=_rejected(path.name, rows, table.bad, found.why),
+        splits=np.concatenate(splits) if len(splits) > 1 else splits[0],
+        content=content,
+        rejected=rejected,
         columns=chosen.content,
     )
 
 
 def table_items(path: Path, kind: Kind, text_columns: Sequence[str] | None) -> Items:
     """Return the rows of the table at ``path`` as items to predict; labels are not needed."""
-    table = tables.open_table(path)
+    header = partial(columns.follows, wanted=text_columns) if text_columns else None
+    table = tables.open_table(path, header or tables.looks_like_header)
     pictures = _pictures(path.parent)
     if kind == "text":
-        content = tuple(text_columns or columns.texts(table, columns.label_by_name(table)))
+        content = _texts(table, text_columns)
     else:
         content = (columns.image(table, None, lambda cell: cell in pictures()),)
-    cells = keep(table.pieces(content), path.stat().st_size)
+    cells = keep(table.pieces(content))
     found = _contents(table, kind, content, cells, pictures)
-    rows = RowNames(folders.shown(str(path)), table.first_row, np.arange(len(cells)), table.bad)
+    rows = RowNames(folders.shown(str(path)), table.first_row, range(len(cells)), table.bad)
 
     def read(index: int) -> bytes:
         if index in found.why:
@@ -111,6 +199,15 @@ def table_items(path: Path, kind: Kind, text_columns: Sequence[str] | None) -> I
         return found.content(index)
 
     return Items(rows, read)
+
+
+def _texts(table: Table, names: Sequence[str] | None) -> tuple[str, ...]:
+    if not names:
+        return columns.texts(table, columns.label_by_name(table))
+    if len(table.names) == 1:
+        return table.names
+    _require(table, names)
+    return tuple(names)
 
 
 def _pictures(folder: Path) -> Callable[[], Pictures]:
@@ -132,6 +229,9 @@ def _passing(
     names = [*chosen.content, chosen.label, *filter(None, [chosen.split])]
     for batch in table.pieces(list(dict.fromkeys(names))):
         labels.add(batch.column(chosen.label))
+        if len(labels.values) > _MOST:
+            many = f"more than {_MOST:,} different values"
+            raise _no_classes(table.path, chosen.label, labels.values, many)
         if chosen.split:
             splits.add(batch.column(chosen.split))
         yield batch.select(list(chosen.content))
@@ -161,7 +261,7 @@ def _bytes(cell: str | bytes | None) -> bytes:
 
 
 def _names(
-    rows: RowNames, paths: Sequence[str] | None, kept: Codes, table: Table, root: Path
+    rows: RowNames, paths: Sequence[str] | None, kept: Positions, table: Table, root: Path
 ) -> Sequence[str]:
     if paths is None:
         return RowNames(table.path.name, table.first_row, kept, table.bad)
@@ -176,24 +276,12 @@ def _rejected(
     return tuple(Rejected(f"{name}:{number}", numbers[number]) for number in sorted(numbers))
 
 
-def _splits(column: _Column, kept: Codes) -> npt.NDArray[np.str_]:
-    if not column.values:
+def _splits(split: Split, column: _Column, kept: Positions) -> npt.NDArray[np.str_]:
+    if split or not column.values:
         # One value seen N times, for a table of millions of rows.
-        return np.broadcast_to(np.array("", "U5"), len(kept))
+        return np.broadcast_to(np.array(split, "U5"), len(kept))
     names = np.array([*map(folders.split_name, column.values), ""], "U5")
     return names[column.codes()[kept]]
-
-
-def _classes(
-    table: Table, label: str, values: list[str], rows: int
-) -> tuple[tuple[str, ...], Codes]:
-    """Return the classes, and for each of ``values`` which of them it is."""
-    _refuse_numbers(table, label, values, rows)
-    meanings = table.meanings.get(label)
-    names = [_class_name(value, meanings) for value in values]
-    classes = folders.in_order(names)
-    index = {name: i for i, name in enumerate(classes)}
-    return classes, np.array([index[name] for name in names], np.int64)
 
 
 def _class_name(value: str, meanings: Sequence[str] | None) -> str:
@@ -209,17 +297,21 @@ def _class_name(value: str, meanings: Sequence[str] | None) -> str:
     return str(int(number)) if "." in value else value
 
 
-def _refuse_numbers(table: Table, label: str, values: list[str], rows: int) -> None:
-    numbers = [float(value) for value in values if _numeric(value)]
-    if len(values) <= _FEW or len(numbers) < len(values):
+def _refuse_numbers(root: Path, label: str, classes: Sequence[str], rows: int) -> None:
+    numbers = [float(name) for name in classes if _numeric(name)]
+    if len(classes) <= _FEW or len(numbers) < len(classes):
         return
     whole = all(number.is_integer() for number in numbers)
-    if len(values) > rows / 2 or not whole:
-        raise DataError(
-            f"{table.path}: column '{label}' holds {len(values)} different numbers in {rows} rows,"
-            f" such as {', '.join(values[:3])}; that is something to measure, not a class."
-            " Name the column with the classes with label_column (--label-column)"
-        )
+    if len(classes) > rows / 2 or not whole:
+        raise _no_classes(root, label, classes, f"{len(classes)} different numbers in {rows} rows")
+
+
+def _no_classes(path: Path, label: str, values: Iterable[str], what: str) -> DataError:
+    few = ", ".join(value[:_SHORT] for value in islice(values, 3))
+    return DataError(
+        f"{path}: column '{label}' holds {what}, such as {few}; that is something to measure or to"
+        " read, not a class. Name the column with the classes with label_column (--label-column)"
+    )
 
 
 def _numeric(value: str) -> bool:

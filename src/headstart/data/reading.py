@@ -13,9 +13,9 @@ from pathlib import Path
 
 from headstart.data import folders, items, tables
 from headstart.data.columns import Asked
-from headstart.data.dataset import Dataset, Kind
+from headstart.data.dataset import Dataset, Kind, Split
 from headstart.data.items import Items
-from headstart.data.labelled import read_table, table_items
+from headstart.data.labelled import read_tables, table_items
 from headstart.errors import DataError
 
 __all__ = ["Items", "read", "read_items"]
@@ -37,7 +37,8 @@ def read(
 
     Known by looking: class folders of images or of text files, in splits (train, val or valid,
     test) or not; a table with a label column and a text or an image column, with or without header;
-    a folder with one table that names the images beside it.
+    a folder with one table, which may name the images beside it, or with one a split: train.csv
+    and test.csv, say.
 
     Args:
         source: a folder or a table (.csv, .tsv, .jsonl, .ndjson, .parquet).
@@ -64,25 +65,39 @@ def read(
 
 
 def _read(path: Path, asked: Asked, images: Path | None) -> Dataset:
-    table = path if path.is_file() else _table_in(path, any([images, *asked[:3]]))
-    if table is None:
-        return folders.read_folders(path, asked.kind)
-    if table.suffix.lower() not in tables.SUFFIXES:
+    found: dict[Split, Path] = {"": path}
+    if path.is_dir():
+        found = _tables_in(path, any([images, *asked[:3]]))
+    elif path.suffix.lower() not in tables.SUFFIXES:
         raise DataError(f"'{path}' is neither a folder nor a table. {folders.LAYOUTS}")
-    return read_table(table, asked, images, path)
+    if not found:
+        return folders.read_folders(path, asked.kind)
+    return read_tables(found, asked, images, path)
 
 
-def _table_in(folder: Path, wanted: bool) -> Path | None:
-    """Return the table that describes ``folder``; None where its class folders do."""
+def _tables_in(folder: Path, wanted: bool) -> dict[Split, Path]:
+    """Return the tables that describe ``folder``, by split; none where its class folders do."""
     found = [Path(one.path) for one in folders.entries(folder) if one.suffix in tables.SUFFIXES]
     if not found or (not wanted and folders.has_classes(folder)):
-        return None
+        return {}
     if len(found) > 1:
+        if "train" in (splits := _by_split(found)):
+            return splits if len(splits) > 1 else {"": splits["train"]}
         found = [one for name in _PREFERRED for one in found if one.stem == name][:1] or found
     if len(found) > 1:
         names = ", ".join(one.name for one in found)
         raise DataError(f"{folder} holds {len(found)} tables: {names}. Give the path of one")
-    return found[0]
+    return {"": found[0]}
+
+
+def _by_split(found: Sequence[Path]) -> dict[Split, Path]:
+    """Return the tables that are called as a split, training first; none if one comes twice."""
+    named = [(folders.split_name(one.stem), one) for one in found]
+    names: tuple[Split, ...] = ("train", "val", "test")
+    splits = {name: [one for split, one in named if split == name] for name in names}
+    if any(len(ones) > 1 for ones in splits.values()):
+        return {}
+    return {name: ones[0] for name, ones in splits.items() if ones}
 
 
 def read_items(

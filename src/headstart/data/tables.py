@@ -6,10 +6,14 @@ halfway down. pyarrow is imported only when a table is read.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +23,15 @@ from headstart.errors import DataError, ItemError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import parquet
+
+Rows = Sequence[Sequence[str | None]]
 
 SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"})
 """The endings of the files that are read as tables."""
 
 _SAMPLE = 1000
+_FEW = 20
 _ROWS = 4096
 _LONGEST_NAME = 60
 _WIDEST = 10_000
@@ -57,13 +65,40 @@ class Table:
     meanings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def open_table(path: Path) -> Table:
+def looks_like_header(rows: Rows) -> bool:
+    """Return whether the first of ``rows`` names columns rather than being data.
+
+    Names are short, are no numbers, and do not come again below them. pandas leaves its column of
+    row numbers without a name, and Excel empty columns.
+
+    >>> looks_like_header([("", "label", "text"), ("0", "ham", "Hello there")])
+    True
+    >>> looks_like_header([("ham", "Go until"), ("spam", "Free entry"), ("ham", "See you")])
+    False
+    """
+    names = [(name or "").strip() for name in rows[0]]
+    if not any(names) or any(len(name) > _LONGEST_NAME or _is_number(name) for name in names):
+        return False
+    below = list(zip(*rows[1:], strict=True)) or [()] * len(names)
+    return all(
+        name not in column if name else _says_nothing(column)
+        for name, column in zip(names, below, strict=True)
+    )
+
+
+def open_table(path: Path, is_header: Callable[[Rows], bool] = looks_like_header) -> Table:
     """Return the table at ``path`` with a look at its first rows.
+
+    Args:
+        path: the file.
+        is_header: says of the first rows of a CSV or TSV file whether the first names columns.
 
     Raises:
         DataError: it is empty, damaged, or in an unknown encoding; the message says where.
     """
-    formats = {".parquet": _parquet, ".csv": _csv, ".tsv": _csv}
+    delimited = partial(_csv, is_header=is_header)
+    formats: dict[str, Callable[[Path], Table]]
+    formats = {".parquet": _parquet, ".csv": delimited, ".tsv": delimited}
     with _naming(path):
         table = formats.get(path.suffix.lower(), _jsonl)(path)
 
@@ -83,88 +118,115 @@ def _naming(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: {error}") from error
     except DataError:
         raise
-    except (OSError, ValueError) as error:
-        long = f": a row is longer than {_BLOCK >> 20} MB" if "straddling" in str(error) else ""
-        raise DataError(f"{path} cannot be read as a table{long or f': {error}'}") from error
+    except (OSError, ValueError, NotImplementedError) as error:
+        why = str(error)
+        if "straddling" in why:
+            why = f"a row is longer than {_BLOCK >> 20} MB; perhaps a quote is never closed"
+        raise DataError(f"{path} cannot be read as a table: {why}") from error
 
 
-def _csv(path: Path) -> Table:
-    import pyarrow as pa
-
+def _csv(path: Path, is_header: Callable[[Rows], bool]) -> Table:
     name = encoding.of_file(path)
     with path.open(encoding=name, newline="") as file:
         start = file.read(1 << 16)
     if not start.strip():
         raise DataError(f"{path} is empty; a table with a label column is needed")
-    layout = {"delimiter": _delimiter(path, start), "quote_char": _quote(path, start)}
-    source = _Csv(path, name, layout)
-    try:
-        first = next(source.read(None, _LOOK))
-    except pa.ArrowInvalid:
-        first = next(source.read(None, _BLOCK))
-    source.bad.clear()
-    rows = list(zip(*(column.to_pylist()[: _SAMPLE + 1] for column in first.columns), strict=True))
-    source.header = looks_like_header(rows)
-    source.names = _distinct(rows[0]) if source.header else _numbered(len(first.columns))
-    columns = zip(*rows[source.header :], strict=True) if rows[source.header :] else ()
-    sample = dict.fromkeys(source.names, ()) | dict(zip(source.names, columns, strict=False))
-    return Table(path, source.names, sample, 1 + source.header, source.pieces, source.bad)
+    if len(start) < 1 << 16 and not {"\n", "\r"} & set(start):
+        raise DataError(f"{path} has no usable row: it is a single line that does not end")
+    source = _Csv(path, name, start)
+    rows = source.look()
+    header = is_header(rows)
+    source.first_row += header
+    source.names = distinct(rows[0] if header else [None] * len(rows[0]))
+    columns = list(zip(*rows[header:], strict=True)) or [()] * len(source.names)
+    sample = {
+        name: tuple(cell or "" for cell in column)
+        for name, column in zip(source.names, columns, strict=True)
+    }
+    return Table(path, source.names, sample, source.first_row, source.pieces, source.bad)
 
 
 class _Csv:
     """One way to read one CSV file; ``bad`` fills while it is read."""
 
-    def __init__(self, path: Path, encoding_: str, layout: dict[str, Any]) -> None:
-        self.path, self.encoding, self.layout = path, encoding_, layout
+    def __init__(self, path: Path, encoding_: str, start: str) -> None:
+        self.path = path
+        self.encoding = "utf-8" if encoding_ == "utf-8-sig" else encoding_
+        text = start.lstrip("\r\n")
+        delimiter = _delimiter(path, text)
+        self.layout = {"delimiter": delimiter, "quote_char": _quote(delimiter, text)}
+        self.empty = len(start[: len(start) - len(text)].splitlines())
+        self.first_row = 1 + self.empty
         self.names: tuple[str, ...] = ()
-        self.header = False
         self.bad: dict[int, str] = {}
 
+    def look(self) -> Rows:
+        """Return the first rows with all their columns, the header included."""
+        import pyarrow as pa
+
+        try:
+            first = next(self.read(None, _LOOK))
+        except pa.ArrowInvalid:
+            first = next(self.read(None, _BLOCK))
+        cells = [column.to_pylist() for column in first.slice(0, _SAMPLE + 1).columns]
+        return list(zip(*cells, strict=True))
+
     def pieces(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield batches with ``columns``."""
+        """Yield batches with ``columns``; a row that swallows the rest of the file is bad."""
         self.bad.clear()
-        return self.read(columns, _BLOCK)
+        batches, count = self.read(columns, _BLOCK), 0
+        batch = next(batches, None)
+        while batch is not None:
+            following = next(batches, None)
+            count += len(batch)
+            if following is None and (lines := self._left_open(batch)):
+                last = self.first_row + count - 1 + len(self.bad)
+                self.bad[last] = f"its quote is never closed, and takes in {lines} lines"
+                batch = batch.slice(0, len(batch) - 1)
+            yield batch
+            batch = following
 
     def read(self, columns: Sequence[str] | None, block: int) -> Iterator[pa.RecordBatch]:
         """Yield batches of text; without ``columns`` all of them, the first row included."""
         import pyarrow as pa
-        from pyarrow import csv
+        from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, open_csv
 
         names = [f"f{i}" for i in range(_WIDEST)] if columns is None else self.names
-        options = csv.ReadOptions(
+        options = ReadOptions(
             use_threads=False,  # with threads, a bad row does not know its number
             block_size=block,
             column_names=None if columns is None else self.names,
             autogenerate_column_names=columns is None,
-            skip_rows_after_names=int(self.header and columns is not None),
-            encoding="utf-8" if self.encoding == "utf-8-sig" else self.encoding,
+            skip_rows=self.empty,
+            skip_rows_after_names=0 if columns is None else self.first_row - self.empty - 1,
+            encoding=self.encoding,
         )
-        parsing = csv.ParseOptions(
-            **self.layout, newlines_in_values=True, invalid_row_handler=self._skip
+        parsing = ParseOptions(
+            **self.layout,
+            newlines_in_values=True,
+            ignore_empty_lines=False,  # or the numbers of the rows below would be wrong
+            invalid_row_handler=self._skip,
         )
         types = dict.fromkeys(names, pa.large_string())
-        texts = csv.ConvertOptions(column_types=types, include_columns=list(columns or []))
-        return iter(csv.open_csv(self.path, options, parsing, texts))
+        texts = ConvertOptions(column_types=types, include_columns=list(columns or []))
+        return iter(open_csv(self.path, options, parsing, texts))
 
     def _skip(self, row: Any) -> str:
-        self.bad[row.number] = f"{row.actual_columns} columns instead of {row.expected_columns}"
+        lines = 1 + (row.text or "").count("\n")
+        over = f", over {lines} lines" if lines > 1 else ""
+        found = f"{row.actual_columns} columns instead of {row.expected_columns}{over}"
+        self.bad[row.number] = found
         return "skip"
 
-
-def looks_like_header(rows: Sequence[Sequence[str | None]]) -> bool:
-    """Return whether the first of ``rows`` names columns rather than being data.
-
-    Names are short, are no numbers, and do not come again below them.
-
-    >>> looks_like_header([("label", "text"), ("ham", "Hello there")])
-    True
-    >>> looks_like_header([("ham", "Go until"), ("spam", "Free entry"), ("ham", "See you")])
-    False
-    """
-    if any(not name or len(name) > _LONGEST_NAME or _is_number(name) for name in rows[0]):
-        return False
-    below = zip(*rows[1:], strict=True) if len(rows) > 1 else ()
-    return not any(name in column for name, column in zip(rows[0], below, strict=False))
+    def _left_open(self, batch: pa.RecordBatch) -> int:
+        """Return how many lines the last cell of ``batch`` has if the file ends in its quotes."""
+        if not len(batch) or self.names[-1] not in batch.schema.names:
+            return 0
+        cell = batch.column(self.names[-1])[-1].as_py() or ""
+        with self.path.open("rb") as file:
+            file.seek(-min(64, self.path.stat().st_size), io.SEEK_END)
+            closed = file.read().rstrip(b"\r\n \0").endswith(b'"')
+        return 0 if closed else cell.count("\n") or cell.count("\r")
 
 
 def _is_number(text: str) -> bool:
@@ -175,34 +237,55 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _says_nothing(column: Sequence[str | None]) -> bool:
+    """Return whether all cells are blank, or numbers that each come once."""
+    cells = [cell for cell in column if cell]
+    return len(set(cells)) == len(cells) and all(map(_is_number, cells))
+
+
 def _delimiter(path: Path, start: str) -> str:
-    line = start.splitlines()[0]
+    """Return the sign of the first line that most of the rows agree on."""
     if path.suffix.lower() == ".tsv":
         return "\t"
-    return "," if "," in line else max(",;\t|", key=line.count)
+    signs = [sign for sign in ",;\t|" if sign in start.splitlines()[0]]
+    return max(signs, key=partial(_agreement, start), default=",")
 
 
-def _quote(path: Path, start: str) -> str | bool:
+def _agreement(start: str, sign: str) -> float:
+    """Return the share of the rows that have as many cells as most, if these are several."""
+    widths = Counter(map(len, csv.reader(io.StringIO(start, newline=""), delimiter=sign)))
+    width, count = widths.most_common(1)[0]
+    return count / widths.total() if width > 1 else 0.0
+
+
+def _quote(delimiter: str, start: str) -> str | bool:
     """Many TSV files quote nothing and use the sign " as they like; then it must mean nothing."""
-    if path.suffix.lower() != ".tsv":
+    whole = start[: start.rfind("\n") + 1] or start
+    if delimiter != "\t" or _well_quoted(whole):
         return '"'
-    lines = start.splitlines()[:-1] or start.splitlines()
-    same_width = len({line.count("\t") for line in lines}) == 1
-    cells = (cell for line in lines for cell in line.split("\t"))
-    loose = any(cell.startswith('"') and (cell.count('"') % 2) for cell in cells)
-    return False if same_width and loose else '"'
+    same_width = len({line.count("\t") for line in whole.split("\n") if line.strip()}) == 1
+    return False if same_width else '"'
 
 
-def _distinct(names: Iterable[str | None]) -> tuple[str, ...]:
+def _well_quoted(text: str) -> bool:
+    try:
+        return bool(list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)))
+    except csv.Error:
+        return False
+
+
+def distinct(names: Iterable[str | None]) -> tuple[str, ...]:
+    """Return ``names``, each different from the others; one that is missing is its number.
+
+    >>> distinct(["", "text", "text"])
+    ('1', 'text', 'text.2')
+    """
     kept: list[str] = []
-    for name in (str(one).strip() for one in names):
+    for number, one in enumerate(names, 1):
+        name = (one or "").strip() or str(number)
         same = sum(other == name or other.startswith(f"{name}.") for other in kept)
         kept.append(f"{name}.{same + 1}" if name in kept else name)
     return tuple(kept)
-
-
-def _numbered(count: int) -> tuple[str, ...]:
-    return tuple(str(number) for number in range(1, count + 1))
 
 
 def _jsonl(path: Path) -> Table:
@@ -254,9 +337,12 @@ def _parquet(path: Path) -> Table:
     import pyarrow as pa
     from pyarrow import parquet
 
-    file = parquet.ParquetFile(path)
+    # Otherwise a column of a row group, which may be all rows, is read at once.
+    file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=_LOOK)
     schema = file.schema_arrow
-    binary = frozenset(one.name for one in schema if _holds_bytes(one.type))
+    if len(set(schema.names)) < len(schema):
+        raise DataError(f"{path} has several columns of one name: {', '.join(schema.names)}")
+    binary = frozenset(one.name for one in schema if _holds_images(file, one))
     textual = [one.name for one in schema if one.name not in binary | _nested(schema)]
 
     def pieces(columns: Sequence[str], rows: int = _ROWS) -> Iterator[pa.RecordBatch]:
@@ -271,6 +357,22 @@ def _parquet(path: Path) -> Table:
     sample = {name: tuple(cell or "" for cell in cells) for name, cells in looked.items()}
     names = (*textual, *sorted(binary))
     return Table(path, names, sample, 1, pieces, {}, binary, _meanings(schema))
+
+
+def _holds_images(file: parquet.ParquetFile, column: pa.Field) -> bool:
+    """Return whether ``column`` is of bytes that are no text; old tools write texts as bytes."""
+    if not _holds_bytes(column.type):
+        return False
+    batch = next(file.iter_batches(_FEW, columns=[column.name]), None)
+    cells = [cell for cell in batch.column(0).to_pylist() if cell] if batch else []
+    return not cells or not all(map(_is_text, cells))
+
+
+def _is_text(cell: Any) -> bool:
+    try:
+        return isinstance(cell, bytes) and "\0" not in cell.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
