@@ -158,7 +158,7 @@ def test_json_is_as_promised(glyph_graph: Any) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"strategies": []}, {"draws": 0}, {"shots": [0]}, {"backbones": []}, {"strategies": ["x"]}],
+    [{"strategies": []}, {"draws": 0}, {"shots": [0]}, {"strategies": ["x"]}],
 )
 def test_wrong_use(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

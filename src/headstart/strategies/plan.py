@@ -168,7 +168,7 @@ class Options:
     cache_limit: float = 8.0
     cache_half: bool = False
     pull: float = 0.01
-    freeze_threshold: float = 0.005
+    freeze_threshold: float = 0.0002
     freeze_patience: int = 2
     rank: int = 8
     soup: int = 0

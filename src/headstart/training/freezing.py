@@ -74,7 +74,8 @@ def relative_update(now: Sequence[Tensor], last: Sequence[Tensor]) -> float:
     >>> round(relative_update([torch.tensor([3.0, 4.5])], [torch.tensor([3.0, 4.0])]), 6)
     0.1
     """
-    moved = _norm([w - w0 for w, w0 in zip(now, last, strict=True)])
+    # A restored watch may lie in main memory while the network is on a GPU.
+    moved = _norm([w - w0.to(w.device) for w, w0 in zip(now, last, strict=True)])
     return moved / (_norm(last) + TINY)
 
 
