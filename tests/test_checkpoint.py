@@ -23,13 +23,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from headstart.errors import UsageError
+from headstart.errors import UsageError, exit_code
 from headstart.training import checkpoint
 from headstart.training.checkpoint import (
     Checkpoints,
     Saved,
     deferred_interrupts,
-    exit_code,
     pack_optimiser,
     random_state,
     set_random_state,

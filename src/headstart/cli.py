@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from headstart.errors import HeadstartError, UsageError
+from headstart.errors import HeadstartError, UsageError, exit_code
 
 app = typer.Typer(
     help="Carry a pre-trained network over to your classes, and see which way works best.",
@@ -86,8 +86,9 @@ def door(function: Function) -> Function:
             _fail(str(error), 2)
         except HeadstartError as error:
             _fail(str(error), 1)
-        except KeyboardInterrupt:
-            _fail("interrupted; what was done is kept. Go on with fit ... --out DIR --resume.", 130)
+        except KeyboardInterrupt as error:
+            said = "interrupted; what was done is kept (fit --out DIR --resume goes on)."
+            _fail(said, exit_code(error))
         except BrokenPipeError:
             # Whoever read us has had enough; what Python would still flush has nowhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -513,4 +514,7 @@ def pretrain_glyphs(
 
 def main() -> None:
     """Run the command line."""
+    # Read when torch is loaded: its threads then sleep while they wait for each other. Spinning,
+    # they take a core each from whatever else runs, and training took four times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     app(prog_name="headstart")

@@ -12,6 +12,7 @@ Each message says what came, what is allowed, and what to try next.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -38,6 +39,14 @@ class BackboneError(HeadstartError, LookupError):
 
 class BundleError(HeadstartError, ValueError):
     """A folder is not a bundle, or is damaged, or comes from a newer version."""
+
+
+def exit_code(error: KeyboardInterrupt) -> int:
+    """Return what the system expects as exit code: 143 after SIGTERM, 130 after Ctrl-C.
+
+    Training leaves the number of the signal in the error.
+    """
+    return 128 + (signal.SIGTERM if error.args == (signal.SIGTERM,) else signal.SIGINT)
 
 
 def unknown(what: str, got: str, allowed: Iterable[str]) -> UsageError:

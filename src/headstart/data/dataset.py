@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -62,11 +62,35 @@ class Dataset:
         chosen = np.asarray(indices, np.int64)
         return replace(
             self,
-            names=[self.names[i] for i in chosen],
+            names=Taken(self.names, chosen),
             labels=self.labels[chosen],
             splits=self.splits[chosen],
             content=partial(_at, self.content, chosen),
         )
+
+
+class Taken(Sequence[str]):
+    """Some of many names, looked up when asked for: millions need no list of their own."""
+
+    def __init__(self, names: Sequence[str], chosen: npt.NDArray[np.int64]) -> None:
+        self._names, self._chosen = names, chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return Taken(self._names, self._chosen[index])
+        return self._names[int(self._chosen[index])]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _at(content: Callable[[int], bytes], chosen: npt.NDArray[np.int64], index: int) -> bytes:

@@ -304,6 +304,8 @@ class Interrupts:
     @contextmanager
     def released(self) -> Iterator[None]:
         """Inside the block signals do what they did before: nothing there could end torn."""
+        if self.asked:
+            raise KeyboardInterrupt
         try:
             self._set(self.before)
             yield
@@ -332,8 +334,9 @@ def deferred_interrupts() -> Iterator[Interrupts]:
     """Inside the block SIGINT and SIGTERM set a flag instead of ending a step in its middle.
 
     A second SIGINT raises KeyboardInterrupt at once, and so does the end of the block if the flag
-    was not heeded. A KeyboardInterrupt that leaves the block tells `exit_code` the signal. Signals
-    that were ignored still are. Outside the main thread nothing changes and the flag stays down.
+    was not heeded. A KeyboardInterrupt that leaves the block holds the signal, see
+    `headstart.errors.exit_code`. Signals that were ignored still are. Outside the main thread
+    nothing changes and the flag stays down.
     """
     found = Interrupts()
     if threading.current_thread() is not threading.main_thread():
@@ -353,8 +356,3 @@ def deferred_interrupts() -> Iterator[Interrupts]:
         found._set(before)
     if found.asked:
         raise KeyboardInterrupt(found.signal)
-
-
-def exit_code(error: KeyboardInterrupt) -> int:
-    """Return what the system expects as exit code: 143 after SIGTERM, 130 after Ctrl-C."""
-    return 128 + (signal.SIGTERM if error.args == (signal.SIGTERM,) else signal.SIGINT)
