@@ -24,6 +24,7 @@ from headstart.data.images import Decoded, Preprocess, examine
 from headstart.data.items import arriving
 from headstart.data.reading import read
 from headstart.data.split import Split, check_share, draw, split
+from headstart.data.texts import clean_text
 from headstart.device import pick
 from headstart.errors import DataError, HeadstartError, ItemError, UsageError
 from headstart.evaluation import metrics
@@ -44,6 +45,9 @@ DEFAULT = {"image": "glyphs", "text": "minilm"}
 WORST = 50
 """Confident mistakes that a bundle remembers."""
 
+BEGINNING = 200
+"""Characters of a text that are shown."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -59,6 +63,7 @@ class Fit:
         cache: "hits" and "misses" of the feature store.
         errors: the most confident mistakes on the held-out items.
         notes: what the user should know about this fit.
+        reading: the options of `read`, to read the same data again.
     """
 
     fitted: Fitted
@@ -70,6 +75,7 @@ class Fit:
     cache: dict[str, int]
     errors: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+    reading: dict[str, Any] = field(default_factory=dict)
     bundle: Path | None = None
 
     @property
@@ -110,6 +116,7 @@ class Fit:
             "data": {
                 "root": str(self.dataset.root.resolve()),
                 "columns": list(self.dataset.columns),
+                "reading": {k: _plain(v) for k, v in self.reading.items() if v is not None},
                 "fingerprint": digest(*self.audit.digests[self.parts.train].tolist()).hex(),
                 "n_train": len(self.parts.train),
                 "n_val": len(self.parts.held_out),
@@ -195,7 +202,8 @@ def fit(
         resuming=Resuming(Path(out) / bundles.CHECKPOINTS, resume, every) if out else None,
     )
     logits = fitted.logits(dataset, parts.held_out, features=features, device=device)
-    result = _result(fitted, dataset, found, parts, softmax(logits), features, notes)
+    made = _result(fitted, dataset, found, parts, softmax(logits), features, notes)
+    result = replace(made, reading=reading)
     if out is not None:
         result.save(out)
         result = replace(result, bundle=Path(out))
@@ -335,11 +343,26 @@ def _result(
             "hits": features.hits if features else fitted.cache["hits"],
             "misses": features.misses if features else fitted.cache["misses"],
         },
-        errors=metrics.worst(
-            probabilities, held_out.labels, held_out.names, dataset.classes, WORST
-        ),
+        errors=_worst(held_out, probabilities),
         notes=[*notes, *fitted.notes],
     )
+
+
+def _worst(held_out: Dataset, probabilities: Any) -> list[dict[str, Any]]:
+    """Return the confident mistakes; those of texts with how they begin."""
+    rows = metrics.worst(probabilities, held_out.labels, held_out.names, held_out.classes, WORST)
+    if held_out.kind == "image":
+        return rows
+    number = {name: i for i, name in enumerate(held_out.names)}
+    contents = (held_out.content(number[row["item"]]) for row in rows)
+    return [
+        row | {"text": clean_text(content.decode("utf-8", "replace"))[:BEGINNING]}
+        for row, content in zip(rows, contents, strict=True)
+    ]
+
+
+def _plain(option: Any) -> Any:
+    return list(option) if isinstance(option, list | tuple) else str(option)
 
 
 def _note(notes: list[str], text: str) -> None:

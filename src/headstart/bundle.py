@@ -7,9 +7,11 @@ numbers, backbones included. It loads without the training code, and runs no cod
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +70,8 @@ class Bundle:
         """Yield ``{item, label, probability, probabilities}``, or ``{item, error}``, in order.
 
         Args:
-            sources: files, folders (read with all below them) and tables, or one of them.
+            sources: files, folders (read with all below them) and tables, or one of them; for a
+                text model also sentences: what has a space in it and is no path.
             device: "cpu", "cuda" or "mps".
         """
         from headstart.data.reading import read_items
@@ -76,8 +79,17 @@ class Bundle:
         if isinstance(sources, str | Path):
             sources = [sources]
         columns = self.facts.get("data", {}).get("columns") if self.kind == "text" else None
-        items = read_items(sources, self.kind, text_columns=columns)
-        yield from self.predict_items(items, device=device)
+        for spoken, group in groupby(sources, key=self._is_sentence):
+            if spoken:
+                yield from self.predict_texts([str(one) for one in group], device=device)
+            else:
+                items = read_items(list(group), self.kind, text_columns=columns)
+                yield from self.predict_items(items, device=device)
+
+    def _is_sentence(self, source: str | Path) -> bool:
+        if self.kind != "text" or isinstance(source, Path) or not any(map(str.isspace, source)):
+            return False
+        return not os.path.exists(os.path.expanduser(source))
 
     def predict_texts(
         self, texts: Sequence[str], *, device: str = "cpu"

@@ -306,7 +306,9 @@ def predict(
     bundle: Saved,
     items: Annotated[
         list[str],
-        typer.Argument(metavar="ITEM...", help="Files, folders, tables; - for lines of text."),
+        typer.Argument(
+            metavar="ITEM...", help="Files, folders, tables, sentences; - for lines of text."
+        ),
     ],
     device: Device = "auto",
     as_json: AsJson = False,

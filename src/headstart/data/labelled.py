@@ -202,12 +202,15 @@ def table_items(path: Path, kind: Kind, text_columns: Sequence[str] | None) -> I
 
 
 def _texts(table: Table, names: Sequence[str] | None) -> tuple[str, ...]:
-    if not names:
-        return columns.texts(table, columns.label_by_name(table))
+    if names and set(names) <= set(table.names):
+        return tuple(names)
     if len(table.names) == 1:
         return table.names
-    _require(table, names)
-    return tuple(names)
+    found = columns.texts(table, columns.label_by_name(table))
+    if names:
+        wanted, read = ", ".join(names), ", ".join(found)
+        log.warning("%s lacks the column %s; reading %s instead", table.path, wanted, read)
+    return found
 
 
 def _pictures(folder: Path) -> Callable[[], Pictures]:

@@ -112,7 +112,8 @@ def read_items(
         sources: files, folders (read with all below them) and tables. What does not exist becomes
             an item too, whose content raises `ItemError`.
         kind: what the items are.
-        text_columns: the columns of a table that hold the text; found by looking if not given.
+        text_columns: the columns of a table that hold the text; found by looking where a table
+            has none of that name, or if not given.
     """
     return items.join(_part(Path(source).expanduser(), kind, text_columns) for source in sources)
 

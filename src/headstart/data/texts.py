@@ -134,7 +134,7 @@ class Tokenize:
         return by_length([len(row) for row in rows], tokens=TOKENS)
 
     def examples(self) -> Iterator[tuple[Ids, Ids]]:
-        """Yield batches of made-up texts of many lengths, to hold two engines against each other."""
+        """Yield batches of made-up texts, to hold two engines against each other."""
         vocabulary = len(self.vocabulary)
         for n, longest in ((3, 9), (1, 1), (1, 33), (2, 12), (7, 5), (7, 33)):
             rng = np.random.default_rng([n, longest])

@@ -1,6 +1,8 @@
 """Run a backbone over batches: ONNX Runtime on a CPU (no torch), torch on a GPU.
 
-A batch is what a preprocessing collates: ``(pixels,)``, or ``(ids, mask)`` of texts. An exported graph is kept under ``HEADSTART_HOME/graphs``, named by everything that decides its
+A batch is what a preprocessing collates: ``(pixels,)``, or ``(ids, mask)`` of texts.
+
+An exported graph is kept under ``HEADSTART_HOME/graphs``, named by everything that decides its
 answers. Before it is kept, its answers are compared with torch's at several batch sizes.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from headstart.report.terminal import clock, percent, span
+from headstart.report.terminal import clock, mistake, percent, span
 from headstart.store import written_aside
 
 if TYPE_CHECKING:
@@ -136,11 +136,7 @@ def _confused_pairs(classes: list[str], counts: list[list[int]]) -> str:
 
 
 def _errors(rows: list[dict[str, Any]]) -> str:
-    shown = [
-        f"{row['item']}: {row['predicted']} ({percent(row['probability'])}), is {row['label']}"
-        for row in rows[:20]
-    ]
-    return _list("Most confident mistakes", shown)
+    return _list("Most confident mistakes", [mistake(row) for row in rows[:20]])
 
 
 def _list(title: str, lines: list[str]) -> str:

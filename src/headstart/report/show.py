@@ -12,6 +12,7 @@ from headstart.bundle import Bundle, load
 from headstart.data.reading import read
 from headstart.errors import BundleError, DataError, unknown
 from headstart.report import pictures
+from headstart.report.terminal import mistake
 
 
 def show(
@@ -62,19 +63,18 @@ def _errors(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
     if not rows:
         line = "no mistakes on the held-out items; nothing was drawn"
         return {"out": None, "errors": [], "lines": [line]}
+    lines = [mistake(row) for row in rows[:24]]
+    if bundle.kind == "text":
+        return {"out": None, "errors": rows, "lines": lines}
     # The items of a table are named from the folder that it lies in.
     found = pictures.errors(rows, root.parent if root.is_file() else root, out)
-    lines = [
-        f"{row['item']}: {row['predicted']} ({100 * row['probability']:.0f} %), is {row['label']}"
-        for row in rows[:24]
-    ]
     if found < min(24, len(rows)):
         lines.append(f"only {found} of the pictures are still in {root}; give --data if they moved")
     return {"errors": rows, "lines": lines}
 
 
 def _embedding(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
-    dataset = read(root)
+    dataset = read(root, **bundle.facts["data"].get("reading", {}))
     held_out = [i for i in range(len(dataset)) if dataset.splits[i] in ("val", "test")]
     dataset = dataset.take(held_out) if held_out else dataset
     found, features = bundle.extract(dataset)

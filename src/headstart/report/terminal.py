@@ -121,6 +121,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def mistake(row: dict[str, Any]) -> str:
+    """Return a confident mistake in a line; of a text also how it begins."""
+    said = f"{row['item']}: {row['predicted']} ({percent(row['probability'])}), is {row['label']}"
+    return f"{said}: {row['text']}" if row.get("text") else said
+
+
 def span(low: float, high: float) -> str:
     """Return an interval of shares as ``88.9 to 97.0``; cut to what a share can be."""
     return f"{100 * max(0.0, low):.1f} to {100 * min(1.0, high):.1f}"
