@@ -1,4 +1,4 @@
-"""Kill -9 a small run at random moments, resume it, and compare its weights with an undisturbed run.
+"""Kill -9 a small run at random moments, resume it, and compare its weights with a whole run.
 
 python benchmarks/kills.py [--kills 25]
 
@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from places import DATA, WEIGHTS
 from safetensors.numpy import load_file
 from sklearn.datasets import load_digits
+
+from places import DATA, WEIGHTS
 
 
 def digits(root: Path) -> Path:

@@ -27,7 +27,7 @@ Row = npt.NDArray[np.int32]
 Ids = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
 
-TOKENS = 1024
+TOKENS = 512
 """Tokens of an engine's batch, padding counted: what it works on stays near the processor."""
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"

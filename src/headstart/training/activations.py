@@ -5,25 +5,28 @@ preprocessing: a stale one cannot be served, and another run, another seed or an
 them again. When the boundary moves, the deepest activations that are still valid are where the
 next ones are computed from; pixels are decoded again only where there are none.
 
-Exact: an item's activation is computed from it alone, or beside items of its own shape. On a CPU
-that gives the same bits whatever stands beside it (the tests hold a residual network, one with
-batch norm, a vision transformer and a text encoder to that), so training from kept activations
-and from recomputed ones comes to the same weights, bit for bit. Where they are recomputed in
-training batches, texts are padded to the batch's longest, and differ by rounding: within 1e-5.
+Exact: kernels round differently for batches of another size, so on a CPU an activation is always
+computed beside as many items of its own shape, made up by copies where there are fewer. It then
+has the same bits whatever stands beside it (the tests hold a residual network, one with batch
+norm, a vision transformer and a text encoder to that), so training from kept activations and from
+those computed anew in each epoch comes to the same weights, bit for bit.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from headstart.backbones.blocks import Backbone
 from headstart.data.texts import Tokenize
@@ -35,8 +38,13 @@ from headstart.training.inputs import PLAIN, Indices, Inputs, Row, to_device
 VIEWS = 4
 """Fixed views of each picture where activations of augmented pictures are kept."""
 
-WINDOW = 256
 BATCH = 32
+TOKENS = 128
+"""Of texts that go together: as many as have about so many tokens, but a long one goes alone."""
+
+WINDOW = 256
+"""Items from which those of one shape are picked where the order must be kept."""
+
 GB = 1 << 30
 
 
@@ -67,6 +75,7 @@ class Activations:
     ) -> None:
         self.inputs, self.backbone, self.boundary, self.device = inputs, backbone, boundary, device
         self._what, self._limit, self._half = what, limit, half
+        self._texts = isinstance(inputs.preprocess, Tokenize)
         self.hits = self.misses = 0
         self.kept = limit > 0
         self.shelves = self._shelves(boundary)
@@ -79,11 +88,13 @@ class Activations:
             self.backbone.digest_below(boundary),
             str(boundary),
             self.inputs.preprocess.key(),
-            "bf16" if self.device == "cuda" else "f32",
+            self.device,
             "half" if self._half else "",
         ]
         name = hashlib.blake2b("|".join(parts).encode(), digest_size=12).hexdigest()
         return Shelves(home() / "activations" / name, "<f2" if self._half else "<f4")
+
+    # -- filling ----------------------------------------------------------------------------------
 
     def fill(self, fit: Indices, select: Indices) -> None:
         """Compute what is not kept yet: the views of ``fit``, and ``select`` as it is."""
@@ -95,58 +106,92 @@ class Activations:
         total = sum(len(indices) for _, indices in missing)
         self.misses = total
         self.hits = sum(len(indices) for _, indices in wanted) - total
-        if not total:
-            return
-        self._below = self._deepest(wanted)
-        try:
+        if total:
+            self._below = self._deepest(missing)
             self._compute(missing, total)
-            self.shelves.flush()
+        with suppress(OSError):
             os.utime(self.shelves.folder)  # lately used
-        except OSError as error:
-            self._give_up(f"activations cannot be kept in {self.shelves.folder} ({error})")
 
     def _compute(self, missing: list[tuple[int, Indices]], total: int) -> None:
+        below: Inputs | Activations = self._below or self.inputs
         steps = (
-            (index, number, row)
+            (self._key(int(indices[at]), number), row)
             for number, indices in missing
-            for index, row in self._computed(indices, number)
+            for at, row in self._computed(below.rows(indices, number))
         )
         try:
-            for done, (index, number, row) in enumerate(track(steps, "activations", total)):
-                if done == 0 and not self._fits(row.nbytes // (2 if self._half else 1) * total):
+            for done, (key, row) in enumerate(track(steps, "activations", total)):
+                if done == 0:
+                    self._reserve(self._bytes(row, missing) * total)
+                if self.kept:
+                    self._keep(key, row)
+                if not self.kept:
                     return
-                self.shelves.add(self._key(index, number), row.astype(self.shelves.dtype))
-        except KeyboardInterrupt:
-            self.shelves.flush()
-            raise
+        finally:  # interrupted or not: what was computed is kept
+            self._flush()
 
-    def _fits(self, size: int) -> bool:
-        """Whether ``size`` more bytes may be kept; the longest unused make room for them."""
-        root = self.shelves.folder.parent
-        limit = int(self._limit * GB)
-        room = limit
-        with suppress(OSError):
-            root.mkdir(parents=True, exist_ok=True)
-            room = min(limit, int(0.9 * shutil.disk_usage(root).free) + _size(self.shelves.folder))
-        if size > room:
-            self._give_up(
-                f"activations at block {self.boundary} would take {size / GB:.1f} GB, and "
-                f"{room / GB:.1f} GB may be taken (--cache-limit {self._limit:g}, and what is free "
-                f"in {root})"
-            )
-            return False
-        _make_room(root, limit - size, spared=self.shelves.folder)
-        return True
+    def _keep(self, key: bytes, row: Row) -> None:
+        with np.errstate(over="ignore"):
+            value = row.astype(self.shelves.dtype)
+        if self._half and np.isinf(value).any():
+            self._give_up(f"activations at block {self.boundary} are too large for 16-bit floats")
+            return
+        try:
+            self.shelves.add(key, value)
+        except OSError as error:
+            self._fail(error)
+
+    def _flush(self) -> None:
+        if self.kept:
+            try:
+                self.shelves.flush()
+            except OSError as error:
+                self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self._give_up(f"activations cannot be kept in {self.shelves.folder} ({error})")
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            self.forget()  # checkpoints and the model need the room more
 
     def _give_up(self, why: str) -> None:
         log.warning("%s; computing them anew in each epoch, which is slower", why)
         self.kept = False
 
-    def _deepest(self, wanted: list[tuple[int, Indices]]) -> Activations | None:
-        """Return the deepest activations below that hold all that is ``wanted``, if there are."""
+    def _bytes(self, row: Row, missing: list[tuple[int, Indices]]) -> int:
+        """Return how many bytes the activation of one item takes; of texts, in the mean."""
+        size = row.size * self.shelves.dtype.itemsize
+        if not self._texts or row.ndim < 2:
+            return size
+        indices = np.concatenate([one for _, one in missing])
+        some = indices[:: len(indices) // WINDOW + 1]
+        lengths = [len(text) for text in self.inputs.rows(some, PLAIN)]
+        return int(np.mean(lengths) * size / len(row))
+
+    def _reserve(self, size: int) -> None:
+        """Make room for ``size`` more bytes, of what was longest not used, or give up."""
+        folder, limit = self.shelves.folder, int(self._limit * GB)
+        root, mine = folder.parent, _size(folder)
+        others = _size(root) - mine
+        most = limit - mine - size  # that may be left to the others
+        with suppress(OSError):
+            root.mkdir(parents=True, exist_ok=True)
+            most = min(most, others + int(0.9 * shutil.disk_usage(root).free) - size)
+        if most >= 0:
+            _make_room(root, most, spared=folder)
+            return
+        self._give_up(
+            f"activations at block {self.boundary} would take {size / GB:.3g} GB, and "
+            f"{max(0, most + size) / GB:.3g} GB may be taken (--cache-limit {self._limit:g}, and "
+            f"what is free in {root})"
+        )
+
+    # -- finding ----------------------------------------------------------------------------------
+
+    def _deepest(self, missing: list[tuple[int, Indices]]) -> Activations | None:
+        """Return the deepest activations below that hold all that is ``missing``, if there are."""
         for boundary in range(self.boundary - 1, 0, -1):
             found = self._at(boundary)
-            if found and not any(len(found._missing(i, number)) for number, i in wanted):
+            if found and not any(len(found._missing(i, number)) for number, i in missing):
                 return found
         return None
 
@@ -163,8 +208,8 @@ class Activations:
         return found if found.shelves.folder.is_dir() else None
 
     def _key(self, index: int, number: int) -> bytes:
-        view = b"plain" if number == PLAIN else f"{self.inputs.augment}-{number}".encode()
-        return digest(self.inputs.digest(index), view)
+        view = "plain" if number == PLAIN else f"{self.inputs.level}-{number}"
+        return digest(self.inputs.digest(index), view.encode())
 
     def _keys(self, indices: Indices, number: int) -> Digests:
         return np.array([self._key(int(i), number) for i in indices], DIGEST)
@@ -174,19 +219,42 @@ class Activations:
 
     def rows(self, indices: Indices, number: int) -> Iterator[Row]:
         """Yield the kept activations of view ``number`` of each item."""
-        for start in range(0, len(indices), WINDOW):
-            keys = self._keys(indices[start : start + WINDOW], number)
-            yield from (row.astype(np.float32) for row in self.shelves.get(keys))
+        for start in range(0, len(indices), BATCH):
+            keys = self._keys(indices[start : start + BATCH], number)
+            yield from (row.astype(np.float32, copy=False) for row in self.shelves.get(keys))
 
-    def _computed(self, indices: Indices, number: int) -> Iterator[tuple[int, Row]]:
-        """Yield (index, activation), computed in batches of items of one shape."""
-        below: Inputs | Activations = self._below or self.inputs
-        for start in range(0, len(indices), WINDOW):
-            part = indices[start : start + WINDOW]
-            window = list(below.rows(part, number))
-            for group in _alike(window):
-                state = self._state(self._collated([window[i] for i in group]))
-                yield from zip((int(part[i]) for i in group), _rows(state), strict=True)
+    # -- computing --------------------------------------------------------------------------------
+
+    def _computed(
+        self, rows: Iterable[Row], within: int | None = None
+    ) -> Iterator[tuple[int, Row]]:
+        """Yield (position, activation) of ``rows``, the inputs or the activations below.
+
+        Rows of one shape go together, so the order is another; ``within`` so many none is late.
+        """
+        waiting: dict[tuple[int, ...], list[tuple[int, Row]]] = {}
+        for position, row in enumerate(rows):
+            group = waiting.setdefault(row.shape, [])
+            group.append((position, row))
+            if len(group) == self._most(row):
+                yield from self._together(waiting.pop(row.shape))
+            if within and (position + 1) % within == 0:
+                while waiting:
+                    yield from self._together(waiting.popitem()[1])
+        while waiting:
+            yield from self._together(waiting.popitem()[1])
+
+    def _most(self, row: Row) -> int:
+        """Return how many rows of this shape go together."""
+        texts_on_cpu = self._texts and self.device == "cpu"
+        return min(BATCH, max(1, TOKENS // len(row))) if texts_on_cpu else BATCH
+
+    def _together(self, group: list[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
+        rows = [row for _, row in group]
+        if self.device == "cpu":
+            rows += rows[:1] * (self._most(rows[0]) - len(rows))
+        found = _rows(self._state(self._collated(rows)))
+        return zip((position for position, _ in group), found, strict=False)
 
     def _collated(self, rows: list[Row]) -> Batch:
         return self.inputs.preprocess.collate(rows) if self._below is None else self.collate(rows)
@@ -197,44 +265,47 @@ class Activations:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
             if self._below is None:
                 return self.backbone.forward_to(x, self.boundary)
-            return self.backbone.forward_between(x, self._below.boundary, self.boundary)
+            return self.backbone.forward_between(as_maps(x), self._below.boundary, self.boundary)
+
+    # -- reading ----------------------------------------------------------------------------------
 
     def batches(self, order: list[Indices], epoch: int) -> Iterator[Batch]:
         """Yield the activations of the batches of ``order`` for ``epoch``."""
         number = self.inputs.number(epoch)
         if self.kept:
-            for batch in order:
-                yield self.collate(list(self.rows(batch, number)))
+            yield from (self.collate(list(self.rows(batch, number))) for batch in order)
             return
-        self._below = None
-        for read in self.inputs.batches(order, epoch):
-            yield self.collate(_rows(self._state(read)))
+        rows = self._anew(np.concatenate(order), number)
+        yield from (self.collate(list(islice(rows, len(batch)))) for batch in order)
 
     def plain(self, indices: Indices) -> Batch:
         """Return the activations of the plain items at ``indices``."""
-        if self.kept:
-            return self.collate(list(self.rows(indices, PLAIN)))
+        return self.collate(list((self.rows if self.kept else self._anew)(indices, PLAIN)))
+
+    def _anew(self, indices: Indices, number: int) -> Iterator[Row]:
+        """Yield what `rows` would, had it been kept."""
         self._below = None
-        return self.collate(_rows(self._state(self.inputs.plain(indices))))
+        late: dict[int, Row] = {}
+        wanted = 0
+        for position, row in self._computed(self.inputs.rows(indices, number), WINDOW):
+            late[position] = row
+            while wanted in late:
+                yield late.pop(wanted)
+                wanted += 1
 
     def collate(self, rows: list[Row]) -> Batch:
         """Return activations as the batch that the blocks above read."""
-        texts = isinstance(self.inputs.preprocess, Tokenize)
-        return _padded(rows) if texts and rows[0].ndim == 2 else (np.stack(rows),)
+        return _padded(rows) if self._texts and rows[0].ndim == 2 else (np.stack(rows),)
 
     def forget(self) -> None:
         """Remove what is kept: no other run will come to these weights."""
         shutil.rmtree(self.shelves.folder, ignore_errors=True)
 
 
-def _alike(rows: list[Row]) -> Iterator[list[int]]:
-    """Yield the positions of rows of one shape, at most `BATCH` at a time, in a fixed order."""
-    shapes: dict[tuple[int, ...], list[int]] = {}
-    for at, row in enumerate(rows):
-        shapes.setdefault(row.shape, []).append(at)
-    for shape in sorted(shapes):
-        for start in range(0, len(shapes[shape]), BATCH):
-            yield shapes[shape][start : start + BATCH]
+def as_maps(x: Any) -> Any:
+    """Return activations laid out as the network lays out its own: maps with channels last."""
+    maps = isinstance(x, Tensor) and x.ndim == 4
+    return x.contiguous(memory_format=torch.channels_last) if maps else x
 
 
 def _rows(state: Any) -> list[Row]:
@@ -265,13 +336,16 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _make_room(root: Path, limit: int, *, spared: Path) -> None:
-    """Remove the activations that were longest not used, until ``limit`` bytes are left."""
-    folders = [path for path in root.iterdir() if path.is_dir() and path != spared]
-    sizes = {path: _size(path) for path in folders}
-    total = sum(sizes.values())
-    for path in sorted(folders, key=lambda one: one.stat().st_mtime):
-        if total <= limit:
+def _make_room(root: Path, most: int, *, spared: Path) -> None:
+    """Remove the activations that were longest not used, until ``most`` bytes are left."""
+    found: list[tuple[float, int, Path]] = []
+    for path in root.glob("*"):
+        with suppress(OSError):  # another run may remove it meanwhile
+            if path != spared:
+                found.append((path.stat().st_mtime, _size(path), path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= most:
             return
         shutil.rmtree(path, ignore_errors=True)
-        total -= sizes[path]
+        total -= size

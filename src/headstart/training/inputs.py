@@ -7,11 +7,11 @@ memory does not grow with the data.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,16 +39,35 @@ def in_batches(indices: Indices, size: int) -> list[Indices]:
 
 
 class Rows:
-    """Arrays of equal width and any length, appended to one file and read back by number."""
+    """Arrays of equal width and any length, put into one file and then read back by number.
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b")
+    The file has no name: whatever ends the process, the room that it takes is free again.
+    """
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="headstart-")
         self._ends = [0]
         self._like: Row | None = None
         self._mapped: Row | None = None
 
-    def append(self, row: Row) -> None:
-        """Add one row, shape (any, ...)."""
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Rows:
+        """Return ``rows``, each of shape (any, ...), in a new file.
+
+        Raises:
+            OSError: there is no room for them; then nothing of them is left.
+        """
+        made = cls()
+        try:
+            for row in rows:
+                made._append(row)
+            made._file.flush()
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _append(self, row: Row) -> None:
         self._like = row[:0]
         self._file.write(np.ascontiguousarray(row).tobytes())
         self._ends.append(self._ends[-1] + len(row))
@@ -56,7 +75,6 @@ class Rows:
     def __getitem__(self, number: int) -> Row:
         if self._mapped is None or self._like is None:
             assert self._like is not None
-            self._file.flush()
             shape = (self._ends[-1], *self._like.shape[1:])
             self._mapped = np.memmap(self._file, self._like.dtype, "r", shape=shape)
         return self._mapped[self._ends[number] : self._ends[number + 1]]
@@ -64,7 +82,8 @@ class Rows:
     def close(self) -> None:
         """Close the file."""
         self._mapped = None
-        self._file.close()
+        with suppress(OSError):  # of a full disk, on what still waits to be written
+            self._file.close()
 
 
 class Inputs:
@@ -98,7 +117,6 @@ class Inputs:
         self.augment = augment
         self.seed = seed
         self.views = views
-        self._folder = tempfile.TemporaryDirectory(prefix="headstart-")
         self._kept: Rows | None = None
         self._at: dict[int, int] = {}
         self._digests: dict[int, bytes] = {}
@@ -108,21 +126,17 @@ class Inputs:
         if self._kept is not None:
             self._kept.close()
         self._kept, self._at = None, {}
-        self._folder.cleanup()
 
     def keep_plain(self, indices: Indices) -> None:
         """Decode the plain items at ``indices`` once, into a file."""
         if self._keeps(indices):
             return
-        kept = Rows(Path(self._folder.name) / "plain.bin")
+        self.close()
         try:
-            for row in self._decoded(indices, self._load):
-                kept.append(row)
+            self._kept = Rows.of(self._decoded(indices, self._load))
         except OSError as error:
             log.warning("no room for decoded items (%s); decoding them in each epoch", error)
-            kept.close()
             return
-        self._kept = kept
         self._at = {int(index): number for number, index in enumerate(indices)}
 
     def _keeps(self, indices: Indices) -> bool:
