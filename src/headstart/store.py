@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -31,7 +32,9 @@ DIGEST = "S16"
 _MOST_SHARDS = 64
 _MOST_JOINED = 1 << 28
 _PENDING = 1 << 25
+_MOST_WAITING = 1 << 28
 _STALE = 24 * 3600.0
+_SHAPE = re.compile(r"shape-\d+(x\d+)*")
 
 
 def home() -> Path:
@@ -187,6 +190,8 @@ class Store:
             try:
                 self._shards.append(self._open(path))
                 self._names.add(path.name)
+            except FileNotFoundError:
+                continue  # another process has made room, or joined it with others
             except (OSError, ValueError, EOFError) as error:
                 log.warning("dropping a damaged part of the store, %s: %s", path, error)
                 with suppress(OSError):
@@ -202,9 +207,13 @@ class Store:
         before = sorted(self._names)
         joined = np.concatenate(self._shards)
         _, first = np.unique(joined["digest"], return_index=True)
-        self._names.clear()
-        self._shards = [self._write(joined[np.sort(first)])]
+        try:
+            made = self._write(joined[np.sort(first)])
+        except OSError:  # then they stay many
+            return
+        self._shards = [made]
         if self._writable and self.folder is not None:
+            self._names.difference_update(before)
             for name in before:
                 with suppress(OSError):
                     (self.folder / name).unlink()
@@ -224,14 +233,17 @@ class Shelves:
     """Arrays of many shapes, found by digest: one `Store` a shape, side by side in ``folder``.
 
     What cannot be written raises `OSError`; arrays may be too large to be kept in memory instead.
+    What waits to be written is bounded over all shapes together.
     """
 
     def __init__(self, folder: Path, dtype: str = "<f4") -> None:
         self.folder = folder
         self.dtype = np.dtype(dtype)
         self._stores: dict[tuple[int, ...], Store] = {}
+        self._waiting: dict[tuple[int, ...], int] = {}
         for path in sorted(folder.glob("shape-*")):
-            self._shelf(tuple(int(n) for n in path.name.removeprefix("shape-").split("x")))
+            if _SHAPE.fullmatch(path.name):
+                self._shelf(tuple(map(int, path.name.removeprefix("shape-").split("x"))))
 
     def _shelf(self, shape: tuple[int, ...]) -> Store:
         if shape not in self._stores:
@@ -266,6 +278,13 @@ class Shelves:
         row = np.empty(1, store.dtype)
         row["digest"], row["value"] = digest, value
         store.add(row)
+        waiting = self._waiting
+        waiting[value.shape] = waiting.get(value.shape, 0) + row.nbytes
+        if sum(waiting.values()) > _MOST_WAITING:
+            # The largest, so that parts stay few where there are many shapes.
+            largest = max(waiting, key=lambda shape: waiting[shape])
+            self._stores[largest].flush()
+            del waiting[largest]
 
     def flush(self) -> None:
         """Write what is pending to disk."""

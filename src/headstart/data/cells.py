@@ -6,15 +6,16 @@ import os
 import tempfile
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from headstart.data.dataset import Names
 from headstart.store import home
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _file() -> Path:
     return Path(name)
 
 
-class RowNames(Sequence[str]):
+class RowNames(Names):
     """``table.csv:17`` for each kept row, made when asked for.
 
     Args:
@@ -122,13 +123,8 @@ class RowNames(Sequence[str]):
     def __len__(self) -> int:
         return len(self._kept)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def name(self, index: int) -> str:
+        """Return the name of the kept row at ``index``."""
         return f"{self._table}:{self.number(int(self._kept[index]))}"
 
     def number(self, position: int) -> int:

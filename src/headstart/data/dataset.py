@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -69,14 +70,12 @@ class Dataset:
         )
 
 
-class Taken(Sequence[str]):
-    """Some of many names, looked up when asked for: millions need no list of their own."""
+class Names(Sequence[str]):
+    """Names that are made when asked for: millions of items need no list of them."""
 
-    def __init__(self, names: Sequence[str], chosen: npt.NDArray[np.int64]) -> None:
-        self._names, self._chosen = names, chosen
-
-    def __len__(self) -> int:
-        return len(self._chosen)
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """Return the name at ``index``, from 0 to below the length."""
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -84,13 +83,27 @@ class Taken(Sequence[str]):
     def __getitem__(self, index: slice) -> Sequence[str]: ...
     def __getitem__(self, index: int | slice) -> str | Sequence[str]:
         if isinstance(index, slice):
-            return Taken(self._names, self._chosen[index])
-        return self._names[int(self._chosen[index])]
+            return [self.name(i) for i in range(*index.indices(len(self)))]
+        return self.name(range(len(self))[index])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class Taken(Names):
+    """Some of many names."""
+
+    def __init__(self, names: Sequence[str], chosen: npt.NDArray[np.int64]) -> None:
+        self._names, self._chosen = names, chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def name(self, index: int) -> str:
+        """Return the name at ``index``."""
+        return self._names[int(self._chosen[index])]
 
 
 def _at(content: Callable[[int], bytes], chosen: npt.NDArray[np.int64], index: int) -> bytes:

@@ -7,10 +7,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, overload
+from typing import BinaryIO, NamedTuple
 
 from headstart.data import folders
-from headstart.data.dataset import Kind, Rejected
+from headstart.data.dataset import Kind, Names, Rejected
 from headstart.errors import ItemError
 
 
@@ -26,7 +26,7 @@ class Items(NamedTuple):
     content: Callable[[int], bytes]
 
 
-class Joined(Sequence[str]):
+class Joined(Names):
     """Several sequences of names read as one, without copying any."""
 
     def __init__(self, parts: Sequence[Sequence[str]]) -> None:
@@ -43,14 +43,9 @@ class Joined(Sequence[str]):
         part = bisect_right(self._ends, index)
         return part, index - (self._ends[part - 1] if part else 0)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        part, at = self.place(index + len(self) if index < 0 else index)
+    def name(self, index: int) -> str:
+        """Return the name at ``index``."""
+        part, at = self.place(index)
         return self.parts[part][at]
 
 

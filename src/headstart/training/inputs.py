@@ -44,44 +44,32 @@ class Rows:
     The file has no name: whatever ends the process, the room that it takes is free again.
     """
 
-    def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="headstart-")
-        self._ends = [0]
-        self._like: Row | None = None
-        self._mapped: Row | None = None
-
-    @classmethod
-    def of(cls, rows: Iterable[Row]) -> Rows:
-        """Return ``rows``, each of shape (any, ...), in a new file.
+    def __init__(self, rows: Iterable[Row]) -> None:
+        """Write ``rows``, each of shape (any, ...).
 
         Raises:
             OSError: there is no room for them; then nothing of them is left.
         """
-        made = cls()
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - see close
+        self._ends, like = [0], np.empty(0)
         try:
             for row in rows:
-                made._append(row)
-            made._file.flush()
+                like = row[:0]
+                self._file.write(np.ascontiguousarray(row).tobytes())
+                self._ends.append(self._ends[-1] + len(row))
+            self._file.flush()
         except BaseException:
-            made.close()
+            self.close()
             raise
-        return made
-
-    def _append(self, row: Row) -> None:
-        self._like = row[:0]
-        self._file.write(np.ascontiguousarray(row).tobytes())
-        self._ends.append(self._ends[-1] + len(row))
+        shape = (self._ends[-1], *like.shape[1:])
+        empty = 0 in shape  # of nothing there is no map
+        self._all: Row = like if empty else np.memmap(self._file, like.dtype, "r", shape=shape)
 
     def __getitem__(self, number: int) -> Row:
-        if self._mapped is None or self._like is None:
-            assert self._like is not None
-            shape = (self._ends[-1], *self._like.shape[1:])
-            self._mapped = np.memmap(self._file, self._like.dtype, "r", shape=shape)
-        return self._mapped[self._ends[number] : self._ends[number + 1]]
+        return self._all[self._ends[number] : self._ends[number + 1]]
 
     def close(self) -> None:
         """Close the file."""
-        self._mapped = None
         with suppress(OSError):  # of a full disk, on what still waits to be written
             self._file.close()
 
@@ -133,7 +121,7 @@ class Inputs:
             return
         self.close()
         try:
-            self._kept = Rows.of(self._decoded(indices, self._load))
+            self._kept = Rows(self._decoded(indices, self._load))
         except OSError as error:
             log.warning("no room for decoded items (%s); decoding them in each epoch", error)
             return

@@ -24,7 +24,7 @@ from headstart.features.heads import Head, fit_temperature
 from headstart.progress import log, track
 from headstart.strategies.plan import ADAPTERS, HEAD, Options, Plan, Stage
 from headstart.training import adapters, checkpoint, soup
-from headstart.training.activations import VIEWS, Activations
+from headstart.training.activations import VIEWS, Activations, as_maps
 from headstart.training.checkpoint import Checkpoints, Interrupts, Saved, deferred_interrupts
 from headstart.training.freezing import Watch
 from headstart.training.inputs import Indices, Inputs, in_batches, to_device
@@ -274,9 +274,10 @@ class _Run:
         o, inputs = self.options, self.inputs
         # What is kept has fixed views; what is read anew in each epoch need not.
         inputs.views = o.views or (VIEWS if boundary else None)
+        parts = [self.fit, self.select] if inputs.level is None else [self.select]
+        plain = np.concatenate(parts)
         if boundary == 0:
-            plain = np.concatenate([self.fit, self.select])
-            inputs.keep_plain(plain if inputs.level is None else self.select)
+            inputs.keep_plain(plain)
             return inputs
         kept = Activations(
             inputs,
@@ -291,11 +292,20 @@ class _Run:
             kept.fill(self.fit, self.select)
         self.cache["hits"] += kept.hits
         self.cache["misses"] += kept.misses
+        if not kept.kept:
+            inputs.keep_plain(plain)
         return kept
 
     def _check_frozen(self) -> None:
         if self.backbone.frozen_digest() != self.frozen:
             raise HeadstartError("a frozen block changed during training; nothing was saved.")
+
+    def _check_modes(self) -> None:
+        """Check that no frozen block drops out or looks at the statistics of a batch."""
+        backbone = self.backbone
+        for name, module in backbone.net.named_modules():
+            if module.training and name and backbone.owner(name) not in backbone.trainable:
+                raise HeadstartError(f"a frozen block changed to training mode: {name}.")
 
     def _leave(self, stage: Stage) -> None:
         """Go back to the best epoch, or to the average of the best."""
@@ -310,7 +320,8 @@ class _Run:
     def _done_with(self, source: Inputs | Activations) -> None:
         below = any(block < self.place.boundary for block in self.place.changed)
         if isinstance(source, Activations) and below:
-            source.forget()  # above weights that only this run has come to
+            source.forget()  # above weights that only this run has come to,
+            self.source = self.inputs  # and that its best epochs need not share
 
     # -- epochs -----------------------------------------------------------------------------------
 
@@ -336,6 +347,7 @@ class _Run:
         """Go once over the training items in a new order; return the mean loss."""
         place = self.place
         self.backbone.train()
+        self._check_modes()
         order = self.objective.order(place.epoch)
         left = order[place.batch :]
         label = f"epoch {place.epoch + 1}/{stage.epochs}"
@@ -404,8 +416,7 @@ class _Run:
         x = to_device(batch, self.job.device)
         if not isinstance(self.source, Activations):
             return self.backbone.forward_to(x, 0)
-        maps = isinstance(x, Tensor) and x.ndim == 4
-        return x.contiguous(memory_format=torch.channels_last) if maps else x
+        return as_maps(x)
 
     def _done(self, stage: Stage) -> float:
         """Return how many steps of the stage are done, or how many its time is worth, if more."""
