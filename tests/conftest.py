@@ -135,6 +135,14 @@ def save_encoder(root: Path, texts: Sequence[str]) -> Path:
     return root
 
 
+def save_sentences(path: Path, per_class: int = 12, classes: int = 2) -> Path:
+    """Write the texts of `sentences` as a CSV with a header; return it."""
+    data = sentences(per_class, classes)
+    rows = [f"{data.content(i).decode()},{data.classes[data.labels[i]]}" for i in range(len(data))]
+    path.write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
 def save_bars(root: Path, per_class: int = 12, classes: int = 2, **how: int) -> Path:
     """Write the pictures of `bars` as PNGs into class folders under ``root``; return it."""
     data = bars(per_class, classes, **how)

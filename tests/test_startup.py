@@ -11,16 +11,19 @@ from types import ModuleType
 import pytest
 
 import headstart
-from conftest import save_bars
+from conftest import save_bars, save_encoder, save_sentences
 
 HEAVY = ("torch", "torchvision", "timm", "transformers", "sklearn", "matplotlib", "onnxruntime")
 
 
-def imported(code: str, *arguments: str | Path) -> set[str]:
+def imported(code: str, *arguments: str | Path, stdin: str = "") -> set[str]:
     """Run ``code`` in a new process and return which heavy libraries are imported at its end."""
     tail = f"\nimport sys\nprint('LOADED', *(m for m in {HEAVY!r} if m in sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", code + tail, *map(str, arguments)], capture_output=True, text=True
+        [sys.executable, "-c", code + tail, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        input=stdin,
     )
     assert done.returncode == 0, done.stderr
     return set(done.stdout.splitlines()[-1].split()[1:])
@@ -57,6 +60,18 @@ def test_frozen_on_kept_features_predicts_and_fits_without_torch(tmp_path: Path)
     assert "torch" in imported(fit, data, tmp_path / "out"), "the first run exports the graph"
     again = imported(fit + ask, data, tmp_path / "again")
     assert again & {"torch", "sklearn", "transformers", "matplotlib"} == set()
+
+
+def test_texts_are_answered_without_torch(tmp_path: Path) -> None:
+    table = save_sentences(tmp_path / "texts.csv")
+    encoder = save_encoder(tmp_path / "encoder", table.read_text().split())
+    out = tmp_path / "out"
+    headstart.fit(table, backbone=str(encoder), out=out, device="cpu")
+    ask = "import sys\nfrom headstart.cli import app\ntry:\n    app(sys.argv[1:])\n"
+    ask += "except SystemExit as e:\n    assert not e.code"
+    lines = "own0 w1\n\nown1 own1 w2"
+    found = imported(ask, "predict", out, "-", "own1 w3", stdin=lines)
+    assert found & {"torch", "transformers", "sklearn", "timm"} == set()
 
 
 def test_public_names_are_sorted_complete_and_there() -> None:
