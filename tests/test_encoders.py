@@ -400,3 +400,5 @@ def test_pooling_is_of_text_encoders() -> None:
         resolve("glyphs").reading(pooling="mean")
     with pytest.raises(BackboneError, match="'bilstm' is not"):
         resolve("bilstm").reading(pooling="mean")
+    assert resolve("bilstm").reading(clean=False).preprocess.max_length == 500
+    assert resolve("bilstm").reading(max_length=900).preprocess.max_length == 900

@@ -18,6 +18,7 @@ from conftest import save_encoder, save_sentences, sentences
 from headstart import cli
 from headstart.data.items import arriving
 from headstart.errors import BundleError
+from headstart.strategies.plan import Options
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +196,12 @@ def test_a_model_of_pictures_refuses_sentences(tmp_path: Path, glyph_graph: Path
     with pytest.raises(BundleError, match="answers pictures, not texts"):
         next(headstart.load(out).predict_texts(["a b"]))
     assert "no such file" in run("predict", out, "a b")[1]
+
+
+def test_cleaning_is_an_option_that_travels(table: Path, encoder: str, tmp_path: Path) -> None:
+    raw = Options(clean=False)
+    headstart.fit(table, backbone=encoder, out=tmp_path / "raw", options=raw, device="cpu")
+    headstart.fit(table, backbone=encoder, out=tmp_path / "clean", device="cpu")
+    for name, clean in (("raw", False), ("clean", True)):
+        (entry,) = headstart.load(tmp_path / name).entries
+        assert entry.preprocess.clean is clean

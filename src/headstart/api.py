@@ -234,7 +234,8 @@ def _entries(
         )
     if dataset.kind == "text":
         o = options or Options()
-        return tuple(entry.reading(pooling=o.pooling, max_length=o.max_length) for entry in entries)
+        how: dict[str, Any] = {"pooling": o.pooling, "max_length": o.max_length, "clean": o.clean}
+        return tuple(entry.reading(**how) for entry in entries)
     return _for_pictures(entries, dataset, channels, notes)
 
 

@@ -30,6 +30,10 @@ app.add_typer(pretrain_app, name="pretrain")
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
+# Sections of --help.
+TRAINING, KEPT = "Training by steps", "Activations that are kept"
+TEXTS, TABLES = "Texts", "Tables"
+
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="A folder of classes, or a table.")]
 Saved = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that fit made.")]
 Backbone = Annotated[
@@ -54,21 +58,45 @@ Channels = Annotated[
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Passes; default by size.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Images = Annotated[Path | None, typer.Option(help="Folder of the pictures that a table names.")]
-LabelColumn = Annotated[str | None, typer.Option(help="Label column of a table.")]
-TextColumn = Annotated[
-    str | None, typer.Option(help="Text column of a table; several, with commas, are joined.")
+Images = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the pictures that a table names.", rich_help_panel=TABLES),
 ]
-ImageColumn = Annotated[str | None, typer.Option(help="Picture column of a table.")]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="Label column of a table.", rich_help_panel=TABLES)
+]
+TextColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Text column of a table; several, with commas, are joined.", rich_help_panel=TABLES
+    ),
+]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="Picture column of a table.", rich_help_panel=TABLES)
+]
 Head = Annotated[str, typer.Option(help="Of frozen: logistic, svm, ridge, bayes or centroid.")]
-Augment = Annotated[str | None, typer.Option(help="off, light or strong.")]
-Pooling = Annotated[str | None, typer.Option(help="Of texts: first, mean, max, last or attention.")]
-MaxLength = Annotated[int | None, typer.Option(min=1, help="Of texts: tokens that are read.")]
+Augment = Annotated[
+    str | None, typer.Option(help="off, light or strong.", rich_help_panel=TRAINING)
+]
+Pooling = Annotated[
+    str | None,
+    typer.Option(help="Of texts: first, mean, max, last or attention.", rich_help_panel=TEXTS),
+]
+MaxLength = Annotated[
+    int | None, typer.Option(min=1, help="Of texts: tokens that are read.", rich_help_panel=TEXTS)
+]
+Clean = Annotated[
+    bool, typer.Option(help="Resolve entities, take out markup.", rich_help_panel=TEXTS)
+]
 Vectors = Annotated[
-    str | None, typer.Option(help="Word vectors in GloVe's format, for bilstm, textcnn, ...")
+    str | None,
+    typer.Option(
+        help="Word vectors in GloVe's format, for bilstm, textcnn, ...", rich_help_panel=TEXTS
+    ),
 ]
 MinFrequency = Annotated[
-    int | None, typer.Option(min=1, help="Of a word, for bilstm, textcnn, ...")
+    int | None,
+    typer.Option(min=1, help="Of a word, for bilstm, textcnn, ...", rich_help_panel=TEXTS),
 ]
 
 
@@ -204,36 +232,74 @@ def fit(
     epochs: Epochs = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the bundle.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where --out was left.")] = False,
-    checkpoint_every: Annotated[float, typer.Option(min=0, help="Seconds.")] = 60.0,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, help="Seconds.", rich_help_panel=TRAINING)
+    ] = 60.0,
     head: Head = "logistic",
     augment: Augment = None,
-    views: Annotated[int | None, typer.Option(min=1, help="Fixed views of each picture.")] = None,
+    views: Annotated[
+        int | None, typer.Option(min=1, help="Fixed views of each picture.", rich_help_panel=KEPT)
+    ] = None,
     cache_limit: Annotated[
-        float | None, typer.Option(min=0, help="GB on disk that activations may take.")
+        float | None,
+        typer.Option(min=0, help="GB on disk that activations may take.", rich_help_panel=KEPT),
     ] = None,
     cache_half: Annotated[
-        bool, typer.Option("--cache-half", help="Keep activations as 16-bit floats.")
+        bool,
+        typer.Option(
+            "--cache-half", help="Keep activations as 16-bit floats.", rich_help_panel=KEPT
+        ),
     ] = False,
-    soup: Annotated[int | None, typer.Option(min=0, help="Best epochs to average.")] = None,
-    max_seconds: Annotated[float | None, typer.Option(help="Of training.")] = None,
-    optimiser: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Examples a step.")] = None,
-    body_rate: Annotated[float | None, typer.Option(help="Learning rate of the body.")] = None,
-    head_rate: Annotated[float | None, typer.Option(help="Learning rate of the head.")] = None,
-    decay: Annotated[float | None, typer.Option(help="Layer-wise decay of the rate.")] = None,
-    smoothing: Annotated[float | None, typer.Option(help="Label smoothing.")] = None,
-    class_weights: Annotated[bool, typer.Option(help="Weigh rare classes more.")] = False,
-    early_stopping: Annotated[bool, typer.Option(help="Keep the best epoch.")] = True,
-    pull: Annotated[float | None, typer.Option(help="l2-sp: strength.")] = None,
+    soup: Annotated[
+        int | None, typer.Option(min=0, help="Best epochs to average.", rich_help_panel=TRAINING)
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Of training.", rich_help_panel=TRAINING)
+    ] = None,
+    optimiser: Annotated[
+        str | None, typer.Option(help="adamw or sgd.", rich_help_panel=TRAINING)
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Examples a step.", rich_help_panel=TRAINING)
+    ] = None,
+    body_rate: Annotated[
+        float | None, typer.Option(help="Learning rate of the body.", rich_help_panel=TRAINING)
+    ] = None,
+    head_rate: Annotated[
+        float | None, typer.Option(help="Learning rate of the head.", rich_help_panel=TRAINING)
+    ] = None,
+    decay: Annotated[
+        float | None, typer.Option(help="Layer-wise decay of the rate.", rich_help_panel=TRAINING)
+    ] = None,
+    smoothing: Annotated[
+        float | None, typer.Option(help="Label smoothing.", rich_help_panel=TRAINING)
+    ] = None,
+    class_weights: Annotated[
+        bool, typer.Option(help="Weigh rare classes more.", rich_help_panel=TRAINING)
+    ] = False,
+    early_stopping: Annotated[
+        bool, typer.Option(help="Keep the best epoch.", rich_help_panel=TRAINING)
+    ] = True,
+    pull: Annotated[
+        float | None, typer.Option(help="l2-sp: strength.", rich_help_panel=TRAINING)
+    ] = None,
     freeze_threshold: Annotated[
-        float | None, typer.Option(help="auto-freeze: relative update of a block at rest.")
+        float | None,
+        typer.Option(
+            help="auto-freeze: relative update of a block at rest.", rich_help_panel=TRAINING
+        ),
     ] = None,
     freeze_patience: Annotated[
-        int | None, typer.Option(min=1, help="auto-freeze: epochs at rest.")
+        int | None,
+        typer.Option(min=1, help="auto-freeze: epochs at rest.", rich_help_panel=TRAINING),
     ] = None,
-    rank: Annotated[int | None, typer.Option(min=1, help="lora: rank of the adapters.")] = None,
+    rank: Annotated[
+        int | None,
+        typer.Option(min=1, help="lora: rank of the adapters.", rich_help_panel=TRAINING),
+    ] = None,
     pooling: Pooling = None,
     max_length: MaxLength = None,
+    clean: Clean = True,
     vectors: Vectors = None,
     min_frequency: MinFrequency = None,
     channels: Channels = None,
@@ -271,6 +337,7 @@ def fit(
         rank=rank,
         pooling=pooling,
         max_length=max_length,
+        clean=clean,
         vectors=vectors,
         min_frequency=min_frequency,
     )

@@ -86,24 +86,29 @@ class Entry:
         fitted = replace(old, channels=channels, mean=spread(old.mean), std=spread(old.std))
         return replace(self, preprocess=fitted)
 
-    def reading(self, *, pooling: str | None = None, max_length: int | None = None) -> Entry:
-        """Return the entry of a text backbone with another pooling or number of tokens read.
+    def reading(
+        self, *, pooling: str | None = None, max_length: int | None = None, clean: bool = True
+    ) -> Entry:
+        """Return the entry of a text backbone that reads texts in another way.
 
-        None leaves what it has; no text is read longer than the encoder can.
+        Args:
+            pooling: how token vectors become one; None leaves what it has.
+            max_length: tokens that are read, never more than the encoder can.
+            clean: whether entities are resolved and markup is taken out.
 
         Raises:
             BackboneError: the backbone has no pooling to choose, for it is for pictures, say.
         """
-        if pooling is None and max_length is None:
+        if pooling is None and max_length is None and clean:
             return self
         if not isinstance(self.preprocess, Tokenize) or (pooling and not self.config):
             raise BackboneError(
                 f"pooling and max_length are of text encoders, which '{self.name}' is not."
             )
         config = self.config | ({"pooling": pooling} if pooling else {})
-        longest = self.config.get("max_length", max_length)
-        length = min(max_length or self.preprocess.max_length, longest or 1)
-        preprocess = replace(self.preprocess, max_length=length)
+        wanted = max_length or self.preprocess.max_length
+        length = min(wanted, self.config.get("max_length", wanted))
+        preprocess = replace(self.preprocess, max_length=length, clean=clean)
         return replace(self, config=config, preprocess=preprocess)
 
     def key(self) -> str:

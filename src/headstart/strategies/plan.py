@@ -148,8 +148,9 @@ class Options:
             longer give equal weights. None for no limit.
         pooling: of texts: how token vectors become one; None for the backbone's own way.
         vectors: of text networks that are trained here: path of word vectors in GloVe's format.
-        min_frequency: of text networks that are trained here: texts that a word must be in.
+        min_frequency: of text networks that are trained here: how often a word must occur.
         max_length: of texts: tokens that are read; None for the backbone's own limit.
+        clean: of texts: resolve entities and take out markup, see `headstart.data.texts`.
     """
 
     epochs: int | None = None
@@ -177,6 +178,7 @@ class Options:
     vectors: str | None = None
     min_frequency: int = 2
     max_length: int | None = None
+    clean: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what is out of range, all faults at once."""
