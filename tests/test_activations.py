@@ -146,6 +146,12 @@ def above(boundary: int, n_blocks: int, epochs: int = 2, **how: Any) -> Plan:
     return Plan((Stage((*groups, Group((HEAD,), 1e-2)), epochs, **how),))
 
 
+def slowing(epochs: int = 6) -> Plan:
+    """Return a plan whose boundary moves up in steps; the lower a block, the slower it learns."""
+    groups = tuple(Group((block,), 4e-5 * 3**block) for block in range(5))
+    return Plan((Stage((*groups, Group((HEAD,), 1e-3)), epochs, freeze=Freeze(0.005, 1)),))
+
+
 def run(
     case: Case,
     plan: int | Plan,
@@ -239,10 +245,12 @@ def test_the_whole_network_in_each_step_comes_to_the_same_weights(
     case = cases(name)
     boundary = case.boundaries[1 if name != "bilstm" else 0]
     plan = above(boundary, case.build().n_blocks, epochs=1)
-    weights, _ = run(case, plan)
+    # Plain steps: Adam makes a full step also of a gradient that is nothing but rounding.
+    few = replace(FEW, optimiser="sgd")
+    weights, _ = run(case, plan, few)
     real = loop._Run._source
     monkeypatch.setattr(loop._Run, "_source", lambda self, boundary: real(self, 0))
-    whole, trained = run(case, plan)
+    whole, trained = run(case, plan, few)
     assert trained.cache == {"hits": 0, "misses": 0}
     assert_equal(weights, whole, atol=1e-5)
 
@@ -321,11 +329,10 @@ def test_blocks_that_freeze_on_the_way_change_nothing(
 ) -> None:
     """The best epochs may have other weights below than those that the activations are of."""
     case = cases("residual")
-    plan = above(0, 5, epochs=6, freeze=Freeze(0.02, 1))
     options = replace(FEW, soup=soup, early_stopping=False)
-    weights, trained = run(case, plan, options, select=6)
+    weights, trained = run(case, slowing(), options, select=6)
     assert len({row["boundary"] for row in trained.history}) > 2
-    anew, again = run(case, plan, replace(options, cache_limit=0), select=6)
+    anew, again = run(case, slowing(), replace(options, cache_limit=0), select=6)
     assert [row["boundary"] for row in again.history] == [
         row["boundary"] for row in trained.history
     ]
@@ -339,17 +346,17 @@ def test_what_the_soup_is_judged_by_is_not_stale(
     real = loop._Run._score_of
 
     def watched(self: Any, state: Any) -> float:
-        score = real(self, state)
+        score, source = real(self, state), self.source
         self.source = self.inputs
         judged.append((score, -self._score()["selection_loss"]))
+        self.source = source
         return score
 
     monkeypatch.setattr(loop._Run, "_score_of", watched)
-    plan = above(0, 5, epochs=6, freeze=Freeze(0.02, 1))
-    run(case, plan, replace(FEW, soup=4, early_stopping=False), select=6)
+    run(case, slowing(), replace(FEW, soup=4, early_stopping=False), select=6)
     assert len(judged) == 4
     for said, true in judged:
-        assert said == pytest.approx(true, abs=1e-6)
+        assert said == pytest.approx(true, rel=1e-4)
 
 
 def test_half_the_bytes_and_nearly_the_same_weights(
@@ -452,7 +459,8 @@ def assert_rows_are_true(made: Activations, number: int = PLAIN) -> None:
 def nudged(name: str) -> Callable[[Backbone], None]:
     def nudge(backbone: Backbone) -> None:
         with torch.no_grad():
-            backbone.net.state_dict()[name].flatten()[0] += 1e-3
+            tensor = backbone.net.state_dict()[name]
+            tensor[(0,) * tensor.ndim] += 1e-3
 
     return nudge
 
@@ -674,8 +682,7 @@ def test_auto_freeze_decodes_nothing_again(
     cases: Callable[[str], Case], decoded: list[str]
 ) -> None:
     case = cases("residual")
-    plan = above(0, 5, epochs=6, freeze=Freeze(0.02, 1))
-    _, trained = run(case, plan)
+    _, trained = run(case, slowing())
     boundaries = [row["boundary"] for row in trained.history]
     assert len(set(boundaries) - {0}) > 1
     assert trained.cache["misses"] == 26 * len(set(boundaries) - {0})
@@ -687,7 +694,7 @@ def test_auto_freeze_decodes_nothing_again(
 def test_only_this_run_comes_to_these_weights(
     cases: Callable[[str], Case], headstart_home: Path
 ) -> None:
-    run(cases("residual"), above(0, 5, epochs=6, freeze=Freeze(0.02, 1)))
+    run(cases("residual"), slowing())
     assert folders(headstart_home) == []
     run(cases("residual"), 2)
     assert len(folders(headstart_home)) == 1
@@ -791,19 +798,19 @@ def test_what_is_free_on_the_disk_counts(
 def test_what_waits_to_be_written_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_MOST_WAITING", 4000)
+    monkeypatch.setattr(store, "_MOST_WAITING", 20_000)
     shelves = Shelves(tmp_path)
     rng = np.random.default_rng(0)
     put = {}
-    for number in range(300):
+    for number in range(1000):
         length = int(rng.integers(1, 40)) if number % 2 else 40
         key = digest(str(number).encode())
         put[key] = rng.random((length, 3)).astype(np.float32)
         shelves.add(key, put[key])
         waiting = sum(rows.nbytes for one in shelves._stores.values() for rows in one._pending)
-        assert waiting <= 4000
+        assert waiting <= 20_000
     written = list(tmp_path.rglob("*.npy"))
-    assert len(written) < 60, "parts stay few"
+    assert len(written) < 1000 / 4, "parts stay few"
     shelves.flush()
     keys = np.array(list(put), DIGEST)
     for row, value in zip(Shelves(tmp_path).get(keys), put.values(), strict=True):
@@ -815,7 +822,7 @@ def test_what_waits_to_be_written_is_bounded(
 
 @contextmanager
 def failing(patch: pytest.MonkeyPatch, number: int, after: int) -> Iterator[list[Path]]:
-    """All writes to the store but the first ``after`` fail, as on a full disk or a read-only one."""
+    """All writes to the store but the first ``after`` fail, as on a full or a read-only disk."""
     tried: list[Path] = []
     real = store.written_aside
 
@@ -1224,7 +1231,7 @@ def test_an_optimiser_that_still_holds_what_was_frozen_on_the_way(
 
     monkeypatch.setattr(loop._Run, "_optimiser", the_first)
     with pytest.raises(HeadstartError, match="a frozen block changed during training"):
-        run(cases("residual"), above(0, 5, epochs=6, freeze=Freeze(0.05, 1)))
+        run(cases("residual"), slowing())
 
 
 # -- arrays on disk -------------------------------------------------------------------------------

@@ -166,7 +166,10 @@ class Store:
         path = self.folder / f"{uuid.uuid4().hex}.npy"
         try:
             with written_aside(path) as aside, aside.open("wb") as file:
-                np.save(file, rows, allow_pickle=False)
+                # As np.save does it, which on a full disk only says how much was not written.
+                header = np.lib.format.header_data_from_array_1_0(rows)
+                np.lib.format.write_array_header_1_0(file, header)
+                file.write(rows.view(np.uint8).data)
         except OSError as error:
             if not self._or_memory:
                 raise

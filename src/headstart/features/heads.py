@@ -216,13 +216,10 @@ def solve(
     *,
     seed: int = 0,
     widths: Sequence[int] = (),
-    judges: Labels | None = None,
 ) -> Head:
     """Return the head called ``name``, its C chosen and its temperature fitted by inner folds.
 
-    ``widths`` are the lengths of the vectors that were joined, where they were. ``judges`` are
-    rows to choose and fit by instead of folds: where a network was tuned on the other rows, these
-    alone show how it answers for what it has not seen. The final head is solved on all rows.
+    ``widths`` are the lengths of the vectors that were joined, where they were.
     Nothing but ``features``, shape (N, D), and ``labels``, shape (N,), of the training split is
     looked at. A class with a single example has no part in the inner folds; where fewer than two
     classes have more, C is 1 and the temperature stays 1.
@@ -241,7 +238,7 @@ def solve(
     with _few_threads(features):
         x, unscale = _scaled(features, widths or [features.shape[1]])
         x, unrotate = _rotated(x) if name in HAS_STRENGTH else (x, _same)
-        folds = _inner_folds(labels, n_classes, seed) if judges is None else _judged(labels, judges)
+        folds = _inner_folds(labels, n_classes, seed)
         strength, temperature = _choose(name, x, labels, n_classes, strengths, folds)
         head = SOLVERS[name](x, labels, n_classes, strength)
     chosen = f"C={strength:g}" if name in HAS_STRENGTH else ""
@@ -333,12 +330,6 @@ def _inner_folds(y: Labels, n_classes: int, seed: int) -> Folds:
         return []
     found = _folds(y[rows], min(5, int(counts[counts >= 2].min())), seed)
     return [(rows[train], rows[test]) for train, test in found]
-
-
-def _judged(y: Labels, judges: Labels) -> Folds:
-    """Return the one fold in which ``judges`` are judged by all others."""
-    others = np.setdiff1d(np.arange(len(y)), judges)
-    return [(others, judges)] if len(judges) and len(np.unique(y[others])) > 1 else []
 
 
 def _folds(y: Labels, n: int, seed: int) -> Iterator[tuple[Labels, Labels]]:

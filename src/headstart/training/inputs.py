@@ -51,7 +51,7 @@ class Rows:
             OSError: there is no room for them; then nothing of them is left.
         """
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - see close
-        self._ends, like = [0], np.empty(0)
+        self._ends, like = [0], np.empty(0, np.uint8)
         try:
             for row in rows:
                 like = row[:0]
@@ -62,8 +62,11 @@ class Rows:
             self.close()
             raise
         shape = (self._ends[-1], *like.shape[1:])
-        empty = 0 in shape  # of nothing there is no map
-        self._all: Row = like if empty else np.memmap(self._file, like.dtype, "r", shape=shape)
+        self._all: Row = (
+            np.empty(shape, like.dtype)  # of nothing there is no map
+            if 0 in shape
+            else np.memmap(self._file, like.dtype, "r", shape=shape)
+        )
 
     def __getitem__(self, number: int) -> Row:
         return self._all[self._ends[number] : self._ends[number + 1]]

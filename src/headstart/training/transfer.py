@@ -227,7 +227,10 @@ class _Steps:
             entry = _without_weights(entry, seed)
             backbone = build(entry, seed=seed)
         labels = self.dataset.labels
-        fit, select = selection(labels, self.train, self.options, seed)
+        # No epoch is chosen where the head is solved afterwards, so all labels take part.
+        fit, select = self.train, self.train[:0]
+        if plan.solver is None:
+            fit, select = selection(labels, self.train, self.options, seed)
         job = Job(
             plan,
             labels,
@@ -248,7 +251,7 @@ class _Steps:
             trained = run_loop(backbone, inputs, job, checkpoints=checkpoints, say=self.say)
             head = trained.head
             if plan.solver:
-                head = self._solved(plan.solver, backbone, inputs, fit, select)
+                head = self._solved(plan.solver, backbone, inputs)
         finally:
             inputs.close()
         return Fitted(
@@ -273,15 +276,11 @@ class _Steps:
             return _solve(solver, self.dataset.take(self.train), fit, features, self.seed)
         return _solve(solver, self.dataset, fit, features, self.seed)
 
-    def _solved(
-        self, solver: str, backbone: Backbone, inputs: Inputs, fit: Indices, select: Indices
-    ) -> Head:
-        """Return the head solved on the trained backbone's features, judged by ``select``."""
-        rows = np.concatenate([fit, select])
-        found = _features(backbone, inputs, rows, self.device)
-        labels, n = self.dataset.labels[rows], len(self.dataset.classes)
-        judges = np.arange(len(fit), len(rows)) if len(select) else None
-        return solve(solver, found, labels, n, seed=self.seed, judges=judges)
+    def _solved(self, solver: str, backbone: Backbone, inputs: Inputs) -> Head:
+        """Return the head solved on the trained backbone's features."""
+        found = _features(backbone, inputs, self.train, self.device)
+        labels = self.dataset.labels[self.train]
+        return solve(solver, found, labels, len(self.dataset.classes), seed=self.seed)
 
     def _checkpoints(
         self, resuming: Resuming | None, entry: Entry, fit: Indices, select: Indices
