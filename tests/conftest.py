@@ -11,6 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import io
 import shutil
+import signal
 import struct
 import zlib
 from collections.abc import Sequence
@@ -24,6 +25,13 @@ from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _heeding_ctrl_c() -> None:
+    """A shell starts what runs in its background with Ctrl-C ignored, and so its children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

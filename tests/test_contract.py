@@ -25,11 +25,19 @@ ALL = [
 ]
 TEXTS = [*ALL, "lora", "contrastive"]
 PICTURES = ["glyphs", "random:glyphs"]
-TRAINED_HERE = ["bilstm", "bigru", "textcnn", "transformer"]
+# The graph of `transformer` takes the slow exporter.
+TRAINED_HERE = [
+    *((name, ()) for name in ("bilstm", "bigru", "textcnn")),
+    ("transformer", pytest.mark.slow),
+]
 CASES = [
     *((backbone, name) for backbone in PICTURES for name in ALL),
     *(("encoder", name) for name in TEXTS),
-    *((backbone, name) for backbone in TRAINED_HERE for name in ("scratch", "frozen", "partial:1")),
+    *(
+        pytest.param(backbone, name, marks=marks)
+        for backbone, marks in TRAINED_HERE
+        for name in ("scratch", "frozen", "partial:1")
+    ),
 ]
 # Rates at which a random network, too, visibly learns in a few steps.
 FEW = Options(epochs=4, batch=8, body_rate=1e-3, head_rate=1e-2, min_frequency=1)
