@@ -199,9 +199,9 @@ def test_a_model_of_pictures_refuses_sentences(tmp_path: Path, glyph_graph: Path
 
 
 def test_cleaning_is_an_option_that_travels(table: Path, encoder: str, tmp_path: Path) -> None:
-    raw = Options(clean=False)
-    headstart.fit(table, backbone=encoder, out=tmp_path / "raw", options=raw, device="cpu")
-    headstart.fit(table, backbone=encoder, out=tmp_path / "clean", device="cpu")
+    wanted = Options(clean=True)
+    headstart.fit(table, backbone=encoder, out=tmp_path / "raw", device="cpu")
+    headstart.fit(table, backbone=encoder, out=tmp_path / "clean", options=wanted, device="cpu")
     for name, clean in (("raw", False), ("clean", True)):
         (entry,) = headstart.load(tmp_path / name).entries
         assert entry.preprocess.clean is clean

@@ -86,7 +86,11 @@ MaxLength = Annotated[
     int | None, typer.Option(min=1, help="Of texts: tokens that are read.", rich_help_panel=TEXTS)
 ]
 Clean = Annotated[
-    bool, typer.Option(help="Resolve entities, take out markup.", rich_help_panel=TEXTS)
+    bool | None,
+    typer.Option(
+        help="Resolve entities, take out markup; by default for bilstm, textcnn, ... alone.",
+        rich_help_panel=TEXTS,
+    ),
 ]
 Vectors = Annotated[
     str | None,
@@ -299,7 +303,7 @@ def fit(
     ] = None,
     pooling: Pooling = None,
     max_length: MaxLength = None,
-    clean: Clean = True,
+    clean: Clean = None,
     vectors: Vectors = None,
     min_frequency: MinFrequency = None,
     channels: Channels = None,

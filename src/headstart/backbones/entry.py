@@ -87,19 +87,23 @@ class Entry:
         return replace(self, preprocess=fitted)
 
     def reading(
-        self, *, pooling: str | None = None, max_length: int | None = None, clean: bool = True
+        self,
+        *,
+        pooling: str | None = None,
+        max_length: int | None = None,
+        clean: bool | None = None,
     ) -> Entry:
-        """Return the entry of a text backbone that reads texts in another way.
+        """Return the entry of a text backbone that reads texts in another way; None as it does.
 
         Args:
-            pooling: how token vectors become one; None leaves what it has.
+            pooling: how token vectors become one.
             max_length: tokens that are read, never more than the encoder can.
             clean: whether entities are resolved and markup is taken out.
 
         Raises:
             BackboneError: the backbone has no pooling to choose, for it is for pictures, say.
         """
-        if pooling is None and max_length is None and clean:
+        if pooling is None and max_length is None and clean is None:
             return self
         if not isinstance(self.preprocess, Tokenize) or (pooling and not self.config):
             raise BackboneError(
@@ -108,7 +112,8 @@ class Entry:
         config = self.config | ({"pooling": pooling} if pooling else {})
         wanted = max_length or self.preprocess.max_length
         length = min(wanted, self.config.get("max_length", wanted))
-        preprocess = replace(self.preprocess, max_length=length, clean=clean)
+        cleans = self.preprocess.clean if clean is None else clean
+        preprocess = replace(self.preprocess, max_length=length, clean=cleans)
         return replace(self, config=config, preprocess=preprocess)
 
     def key(self) -> str:

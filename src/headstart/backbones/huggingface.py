@@ -228,8 +228,10 @@ def describe(folder: Path) -> dict[str, Any]:
     }
 
 
-def tokenize(folder: Path, facts: dict[str, Any], *, clean: bool = True) -> Tokenize:
+def tokenize(folder: Path, facts: dict[str, Any], *, clean: bool = False) -> Tokenize:
     """Return the preprocessing of the encoder in ``folder``; ``facts`` are from `describe`.
+
+    Texts are not cleaned by default: preprocessing belongs to the encoder, and it learned without.
 
     Raises:
         BackboneError: there is no tokenizer that can be read.

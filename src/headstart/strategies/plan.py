@@ -150,7 +150,8 @@ class Options:
         vectors: of text networks that are trained here: path of word vectors in GloVe's format.
         min_frequency: of text networks that are trained here: how often a word must occur.
         max_length: of texts: tokens that are read; None for the backbone's own limit.
-        clean: of texts: resolve entities and take out markup, see `headstart.data.texts`.
+        clean: of texts: resolve entities and take out markup, see `headstart.data.texts`; None for
+            networks that are trained here alone: an encoder reads texts as it learned to.
     """
 
     epochs: int | None = None
@@ -178,7 +179,7 @@ class Options:
     vectors: str | None = None
     min_frequency: int = 2
     max_length: int | None = None
-    clean: bool = True
+    clean: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is out of range, all faults at once."""

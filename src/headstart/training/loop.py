@@ -567,6 +567,8 @@ class _Run:
         """Take up the newest checkpoint, if there is one; return the stage to go on with."""
         self.saved = self.checkpoints.latest() if self.checkpoints else None
         if self.saved is None:
+            if self.checkpoints and any(self.checkpoints.folder.glob("checkpoint-*")):
+                self.say("no checkpoint is intact; starting from the beginning")
             return 0
         tensors, facts = self.saved.tensors, self.saved.facts
         self.place = replace(_Place(**facts["place"]))
