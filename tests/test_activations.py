@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import nn
 
-from conftest import bars, save_encoder, sentences, shared_weights
+from conftest import bars, save_bars, save_encoder, sentences, shared_weights
 from headstart import api, store
 from headstart.backbones import surgery
 from headstart.backbones.blocks import Backbone, Normalise, chain
@@ -63,6 +66,8 @@ class Case:
 def by_hand(make: Callable[[], nn.Module]) -> Callable[[], Backbone]:
     """Return how to build one of torchvision's networks in small, its batch norm lived in."""
 
+    lived: dict[str, torch.Tensor] = {}
+
     def made() -> Backbone:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -70,11 +75,14 @@ def by_hand(make: Callable[[], nn.Module]) -> Callable[[], Backbone]:
             n_features = surgery.take_off_head(net)
             start = Normalise(SMALL.mean, SMALL.std)
             backbone = Backbone(net, chain(net, "torchvision"), start, n_features)
-            backbone.batch_statistics = True
-            with torch.no_grad():
-                for _ in range(20):
-                    backbone.train()(torch.randint(0, 256, (16, 32, 32, 3), dtype=torch.uint8))
-            backbone.batch_statistics = False
+            if not lived:
+                backbone.batch_statistics = True
+                with torch.no_grad():
+                    for _ in range(20):
+                        backbone.train()(torch.randint(0, 256, (16, 32, 32, 3), dtype=torch.uint8))
+                backbone.batch_statistics = False
+                lived.update({name: v.clone() for name, v in net.state_dict().items()})
+        net.load_state_dict(lived)
         return backbone.to(memory_format=torch.channels_last).eval()
 
     return made
@@ -1022,6 +1030,26 @@ def test_two_runs_at_once(
     assert trained.cache == {"hits": 26, "misses": 0}
     assert_equal(expected, again)
     assert not warnings(caplog)
+    assert len(folders(headstart_home)) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_at_once(tmp_path: Path, headstart_home: Path) -> None:
+    data = save_bars(tmp_path / "data", 40)
+    line = [sys.executable, "-m", "headstart", "fit", str(data), "--strategy", "partial:1"]
+    line += ["--augment", "light", "--epochs", "1", "--json", "--out"]
+    digests = []
+    for outs in ("ab", "c"):
+        started = [
+            subprocess.Popen([*line, str(tmp_path / out)], stdout=subprocess.PIPE, text=True)
+            for out in outs
+        ]
+        for out, process in zip(outs, started, strict=True):
+            said, _ = process.communicate()
+            assert process.returncode == 0
+            digests.append(store.file_digest(tmp_path / out / "model.safetensors"))
+    assert json.loads(said)["cache"] == {"hits": VIEWS * 54 + 10, "misses": 0}
+    assert len(set(digests)) == 1
     assert len(folders(headstart_home)) == 1
 
 
