@@ -1,7 +1,9 @@
 """Training: one loop that carries out any plan.
 
 - `augment`: random views of a picture, seeded item by item
-- `source`: batches of what the loop reads: pixels, or activations at the boundary
-- `loop`: the loop
+- `inputs`: what the loop reads below any boundary: pixels or tokens
+- `activations`: what stands at the boundary, computed once and kept
+- `objective`: what a stage minimises; `contrastive`, `l2sp`: the losses
+- `loop`: the loop; `checkpoint`: what survives a kill; `freezing`, `soup`, `adapters`: its helpers
 - `transfer`: from a data set and a strategy to a fitted model
 """
