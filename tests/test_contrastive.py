@@ -10,7 +10,6 @@ import torch
 
 from headstart.errors import UsageError
 from headstart.training.contrastive import (
-    bounded,
     contrastive_batches,
     pair_cosine,
     supervised_contrastive,
@@ -115,14 +114,3 @@ def test_what_cannot_be_contrasted_is_refused() -> None:
     for labels, batch in ((np.zeros(8, np.int64), 8), (np.array([0, 1]), 3)):
         with pytest.raises(UsageError, match="two classes and batches of 4"):
             next(contrastive_batches(labels, batch=batch, seed=0))
-
-
-def test_steps_and_seconds_are_bounds() -> None:
-    def batches():
-        return contrastive_batches(np.array([0, 1] * 4), batch=4, seed=0)
-
-    shares = [share for share, _ in bounded(batches(), steps=4)]
-    assert shares == [0, 0.25, 0.5, 0.75]
-    ticks = itertools.count()
-    timed = [s for s, _ in bounded(batches(), steps=100, seconds=4, clock=lambda: next(ticks))]
-    assert timed == [0.25, 0.5, 0.75]

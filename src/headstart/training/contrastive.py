@@ -6,8 +6,7 @@ all its pairs at once: B texts make B (B - 1) / 2 pairs for the price of B passe
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -107,24 +106,3 @@ def _turns(values: npt.NDArray[np.int64], rng: np.random.Generator) -> Iterator[
     """Yield ``values`` without end, in a new random order each time round."""
     while True:
         yield from rng.permutation(values)
-
-
-def bounded(
-    batches: Iterator[Indices],
-    *,
-    steps: int,
-    seconds: float | None = None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Iterator[tuple[float, Indices]]:
-    """Yield (share that is done, batch) until ``steps`` or ``seconds`` are over.
-
-    The share, 0 to below 1, drives a learning rate: with a time limit it follows whichever of the
-    two runs out sooner, so that the rate has come down when the end comes early. Only without a
-    time limit do equal seeds give equal weights.
-    """
-    start = clock()
-    for step in range(steps):
-        spent = (clock() - start) / seconds if seconds else 0.0
-        if spent >= 1:
-            return
-        yield max(step / steps, spent), next(batches)
