@@ -292,7 +292,10 @@ def test_what_is_kept_is_what_the_network_says(cases: Callable[[str], Case]) -> 
         for boundary in case.boundaries:
             made = kept(case, boundary, backbone=backbone)
             for index, value in zip(everything, values(made, everything), strict=True):
-                batch = [torch.from_numpy(x) for x in inputs.plain(np.array([index]))]
+                batch = [
+                    torch.from_numpy(x)
+                    for x in inputs.collate(list(inputs.rows(np.array([index]), PLAIN)))
+                ]
                 with torch.inference_mode():
                     state = backbone.forward_to(
                         batch[0] if len(batch) == 1 else tuple(batch), boundary
@@ -306,7 +309,7 @@ def test_a_batch_is_padded_to_its_longest_text(cases: Callable[[str], Case]) -> 
     everything = np.arange(len(made.inputs.dataset))
     rows = values(made, everything)
     assert len({len(row) for row in rows}) > 3
-    hidden, mask = made.plain(everything)
+    hidden, mask = made.collate(values(made, everything))
     assert hidden.shape == (len(rows), max(map(len, rows)), 32)
     for row, one, seen in zip(rows, hidden, mask, strict=True):
         assert seen.tolist() == [1] * len(row) + [0] * (len(seen) - len(row))
@@ -559,15 +562,16 @@ def test_another_run_another_seed_another_draw() -> None:
     def fit(**how: Any) -> api.Fit:
         return api.fit(data, strategy="partial:3", options=few, device="cpu", **how)
 
-    first = fit()
-    assert first.cache == {"hits": 0, "misses": len(first.parts.train)}
-    seen = set(first.parts.train.tolist())
-    assert fit().cache == {"hits": len(seen), "misses": 0}
+    first = fit(shots=4)
+    mine, measured = (set(part.tolist()) for part in (first.parts.train, first.parts.held_out))
+    assert first.cache == {"hits": 0, "misses": len(mine)}
+    assert fit(shots=4).cache == {"hits": len(mine), "misses": 0}
+    seen = mine | measured  # what is measured on is kept as well
     for how in ({"seed": 1}, {"seed": 2, "shots": 4}, {"seed": 3, "shots": 9}):
         made = fit(**how)
-        mine = set(made.parts.train.tolist())
+        mine, measured = (set(part.tolist()) for part in (made.parts.train, made.parts.held_out))
         assert made.cache == {"hits": len(mine & seen), "misses": len(mine - seen)}
-        seen |= mine
+        seen |= mine | measured
     assert fit(seed=5).cache["misses"] == 0
 
 
@@ -729,7 +733,7 @@ def test_too_much_is_computed_anew(
     (said,) = warnings(caplog)
     assert "activations at block 1 would take" in said and "e-05 GB may be taken" in said
     assert f"--cache-limit {limit:g}" in said and str(headstart_home) in said
-    assert "computing them anew in each epoch" in said
+    assert "computing them anew each time" in said
     assert folders(headstart_home) == []
     # Decoded for a look, and once more to be kept as pixels or tokens: not in each epoch.
     assert decoded.count("load") <= 3 * 26

@@ -7,7 +7,10 @@ import torch
 from torch import nn
 
 from headstart.backbones import surgery, vision
+from headstart.backbones.build import check_size
 from headstart.backbones.registry import resolve
+from headstart.data.images import Preprocess
+from headstart.errors import BackboneError
 
 SMALL = ["torchvision:resnet18", "timm:mobilenetv1_100", "random:glyphs"]
 LARGE = [
@@ -161,3 +164,18 @@ def test_frozen_blocks_stay_in_eval_mode_and_unchanged() -> None:
     # The classic mistakes are seen: a buffer that moves, a weight that decays.
     backbone.net.get_buffer("bn1.running_mean").add_(1e-6)
     assert backbone.frozen_digest() != before
+
+
+def test_pictures_of_another_size() -> None:
+    entry = resolve("torchvision:mobilenet_v2", random=True)
+    small = entry.with_image_size(64)
+    assert isinstance(small.preprocess, Preprocess) and isinstance(entry.preprocess, Preprocess)
+    assert small.preprocess.size == (64, 64)
+    assert small.preprocess.resize == round(entry.preprocess.resize * 64 / 224)
+    assert small.key() != entry.key()
+    assert entry.with_image_size(224) == entry
+    check_size(small)
+    with pytest.raises(BackboneError, match=r"64 pixels a side .* --image-size"):
+        check_size(resolve("torchvision:vit_b_16", random=True).with_image_size(64))
+    with pytest.raises(BackboneError, match="minilm' does not read"):
+        resolve("minilm", random=True).with_image_size(64)

@@ -124,6 +124,7 @@ def test_evaluate(saved: Path, data: Path, run: Any) -> None:
 
 def test_compare(data: Path, tmp_path: Path, run: Any, glyph_graph: Path) -> None:
     arguments = ["--strategies", "frozen,partial:-1", "--shots", "1,all", "--draws", "2"]
+    arguments += ["--image-size", "16"]
     folder = tmp_path / "out"
     found = run("compare", data, *arguments, "--epochs", "1", "--out", folder, "--json").json
     assert len(found["runs"]) == 2 * 2 * 2

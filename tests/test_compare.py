@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 
 from conftest import bars
 from headstart import api
-from headstart.errors import DataError, UsageError
+from headstart.errors import DataError, HeadstartError, UsageError
 from headstart.evaluation import compare as module
 from headstart.evaluation.compare import Comparison, Run, summarise
 from headstart.evaluation.metrics import mean_interval
 from headstart.strategies.plan import Options
+from headstart.training.inputs import Inputs
 from headstart.training.transfer import Fitted
 
 ONE = Options(epochs=1)
@@ -142,6 +144,45 @@ def test_workers_do_not_change_the_figures(glyph_graph: Any) -> None:
         return [(r.backbone, r.strategy, r.shots, r.draw, r.accuracy) for r in result.runs]
 
     assert figures(alone) == figures(together)
+
+
+@pytest.mark.slow
+def test_a_budget_is_kept_by_all_workers(glyph_graph: Any) -> None:
+    result = api.compare(
+        bars(), strategies=["partial:-1"], draws=9, budget=0.0, workers=2, options=ONE
+    )
+    assert (len(result.runs), result.unfinished) == (1, 8)
+
+
+def _dies(bench: Any, workers: int) -> None:
+    os._exit(9)  # as a process does that the system kills
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_told(monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "_enter", _dies)
+    with pytest.raises(HeadstartError, match="--workers 1"):
+        api.compare(bars(), strategies=["partial:-1"], draws=2, workers=2, options=ONE)
+
+
+def test_what_is_measured_on_goes_up_to_the_boundary_once(
+    monkeypatch: pytest.MonkeyPatch, glyph_graph: Any
+) -> None:
+    decoded: list[int] = []
+    real = Inputs._load
+
+    def load(self: Inputs, index: int) -> Any:
+        decoded.append(index)
+        return real(self, index)
+
+    monkeypatch.setattr(Inputs, "_load", load)
+    data = bars(per_class=10)
+    first = api.compare(data, strategies=["partial:2"], shots=[2], draws=3, options=ONE)
+    assert len(decoded) == len(set(decoded)), "each item once, in whatever draw and part it is"
+    decoded.clear()
+    again = api.compare(data, strategies=["partial:2"], shots=[2], draws=3, options=ONE)
+    assert decoded == []
+    assert [run.accuracy for run in first.runs] == [run.accuracy for run in again.runs]
 
 
 def test_json_is_as_promised(glyph_graph: Any) -> None:

@@ -67,6 +67,7 @@ MAY_BE_HEAVY = {
     "training.l2sp",
     "training.loop",
     "training.objective",
+    "training.reading",
     "training.soup",
 }
 

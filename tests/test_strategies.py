@@ -295,6 +295,7 @@ def test_options_tell_all_faults_at_once() -> None:
         "seconds": 0.0,
         "pooling": "maen",
         "min_frequency": 0,
+        "image_size": 7,
         "max_length": 0,
     }
     with pytest.raises(UsageError) as raised:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import make_images
 from headstart.data import cells, labelled, tables
 from headstart.data.reading import read, read_items
 from headstart.errors import DataError, UsageError
@@ -301,6 +303,30 @@ def test_texts_that_are_stored_as_bytes(tmp_path) -> None:
     texts = [f"très bien {i}".encode() for i in range(30)]
     pq.write_table(pa.table({"text": texts, "label": ["a", "b"] * 15}), tmp_path / "t.parquet")
     assert contents(read(tmp_path / "t.parquet"))[1] == "très bien 1"
+
+
+def test_a_data_set_can_be_sent_to_another_process(write, tmp_path) -> None:
+    texts = split_tables(write, train="first", test="last")
+    pictures = make_images(tmp_path / "pictures", {"x": 2, "y": 2})
+    files = sorted(path.relative_to(pictures).as_posix() for path in pictures.rglob("*.*"))
+    named = write("named.csv", "file,label\n" + "".join(f"{f},{f[0]}\n" for f in files))
+    stored = tmp_path / "stored.parquet"
+    column = [(pictures / name).read_bytes() for name in files]
+    pq.write_table(pa.table({"image": column, "label": [name[0] for name in files]}), stored)
+    for dataset in (
+        read(texts),
+        read(named, images=pictures),
+        read(stored),
+        read(pictures),
+        read(pictures).take([2, 0]),
+    ):
+        sent = pickle.loads(pickle.dumps(dataset))
+        assert contents_of(sent) == contents_of(dataset) != []
+        assert list(sent.names) == list(dataset.names)
+
+
+def contents_of(dataset) -> list[bytes]:
+    return [dataset.content(i) for i in range(len(dataset))]
 
 
 def test_two_columns_of_one_name(tmp_path) -> None:

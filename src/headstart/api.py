@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -232,11 +233,22 @@ def _entries(
             f"{dataset.root} holds {dataset.kind}s, but the backbone '{backbone}' is for "
             f"{entries[0].kind}s; try '{DEFAULT[dataset.kind]}'."
         )
+    o = options or Options()
+    if o.image_size:
+        entries = tuple(_of_size(entry, o.image_size) for entry in entries)
     if dataset.kind == "text":
-        o = options or Options()
         how: dict[str, Any] = {"pooling": o.pooling, "max_length": o.max_length, "clean": o.clean}
         return tuple(entry.reading(**how) for entry in entries)
     return _for_pictures(entries, dataset, channels, notes)
+
+
+def _of_size(entry: Entry, side: int) -> Entry:
+    sized = entry.with_image_size(side)
+    if sized != entry:
+        from headstart.backbones.build import check_size
+
+        check_size(sized)
+    return sized
 
 
 def _for_pictures(
@@ -505,12 +517,15 @@ def compare(
     val: float = 0.2,
     seed: int = 0,
     budget: float | None = None,
-    workers: int = 1,
+    workers: int | None = 1,
     device: str = "auto",
     options: Options | None = None,
     **reading: Any,
 ) -> Comparison:
     """Measure ``strategies`` side by side on paired draws, see `headstart.evaluation.compare`.
+
+    ``workers`` None stands for two processes on a CPU of several cores. Processes are started
+    anew, so a script that asks for more than one needs ``if __name__ == "__main__":``.
 
     Raises:
         UsageError: an unknown strategy, or a number out of range; before anything is run.
@@ -538,6 +553,8 @@ def compare(
         raise HeadstartError("no backbone was looked at")
     parts = split(dataset, found.usable, val=val, seed=seed)
     _require_held_out(dataset, parts)
+    if workers is None:
+        workers = min(2, os.cpu_count() or 1) if device == "cpu" else 1
     return compare_runs(
         dataset,
         parts,

@@ -78,6 +78,10 @@ Head = Annotated[str, typer.Option(help="Of frozen: logistic, svm, ridge, bayes 
 Augment = Annotated[
     str | None, typer.Option(help="off, light or strong.", rich_help_panel=TRAINING)
 ]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(min=8, help="Of pictures: pixels a side that are read; fewer are faster."),
+]
 Pooling = Annotated[
     str | None,
     typer.Option(help="Of texts: first, mean, max, last or attention.", rich_help_panel=TEXTS),
@@ -240,6 +244,7 @@ def fit(
         float, typer.Option(min=0, help="Seconds.", rich_help_panel=TRAINING)
     ] = 60.0,
     head: Head = "logistic",
+    image_size: ImageSize = None,
     augment: Augment = None,
     views: Annotated[
         int | None, typer.Option(min=1, help="Fixed views of each picture.", rich_help_panel=KEPT)
@@ -321,6 +326,7 @@ def fit(
     options = _options(
         epochs=epochs,
         head=head,
+        image_size=image_size,
         augment=augment,
         optimiser=optimiser,
         batch=batch,
@@ -442,10 +448,14 @@ def compare(
     val: Val = 0.2,
     seed: Seed = 0,
     epochs: Epochs = None,
+    image_size: ImageSize = None,
     augment: Augment = None,
     views: Annotated[int | None, typer.Option(min=1, help="Fixed views of each picture.")] = None,
     max_length: MaxLength = None,
     vectors: Vectors = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Fits side by side. Default: 2 on a CPU.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for table and picture.")] = None,
     device: Device = "auto",
     images: Images = None,
@@ -468,8 +478,14 @@ def compare(
         seed=seed,
         device=device,
         budget=_seconds(budget),
+        workers=workers,
         options=_options(
-            epochs=epochs, augment=augment, views=views, max_length=max_length, vectors=vectors
+            epochs=epochs,
+            image_size=image_size,
+            augment=augment,
+            views=views,
+            max_length=max_length,
+            vectors=vectors,
         ),
         **_reading(
             images=images,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from headstart.backbones import encoders, textnets, vision
 from headstart.backbones.blocks import Backbone
 from headstart.backbones.entry import Entry
+from headstart.data.images import Preprocess
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
 
@@ -31,3 +32,21 @@ def build(entry: Entry, *, seed: int = 0) -> Backbone:
         raise BackboneError(f"{entry.name} has no words yet; it learns them from training texts.")
     words = len(entry.preprocess.vocabulary)
     return textnets.build(entry.architecture, words, entry.vectors, seed=seed)
+
+
+def check_size(entry: Entry) -> None:
+    """Raise `BackboneError` unless the network can read pictures of the entry's size."""
+    import torch
+
+    p = entry.preprocess
+    assert isinstance(p, Preprocess)
+    backbone = build(entry)
+    try:
+        with torch.inference_mode():
+            backbone(torch.zeros(1, *p.size, p.channels, dtype=torch.uint8))
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise BackboneError(
+            f"'{entry.name}' cannot read pictures of {p.size[0]} pixels a side ({reason}); "
+            "choose another --image-size, or leave it out."
+        ) from error

@@ -69,6 +69,11 @@ class Entry:
         """Whether there are weights that learned something before."""
         return self.weights is not None
 
+    @property
+    def network(self) -> str:
+        """What decides the network's answers besides its weights and the preprocessing."""
+        return f"{self.library}|{self.architecture}|{json.dumps(self.config, sort_keys=True)}"
+
     def with_channels(self, channels: int) -> Entry:
         """Return the entry for pictures of ``channels`` channels; the first convolution follows.
 
@@ -85,6 +90,22 @@ class Entry:
 
         fitted = replace(old, channels=channels, mean=spread(old.mean), std=spread(old.std))
         return replace(self, preprocess=fitted)
+
+    def with_image_size(self, side: int) -> Entry:
+        """Return the entry for squares of ``side`` pixels, with as much of a picture in view.
+
+        Raises:
+            BackboneError: it is no backbone for pictures.
+
+        >>> from headstart.backbones.registry import resolve
+        >>> resolve("glyphs").with_image_size(24).preprocess.size
+        (24, 24)
+        """
+        old = self.preprocess
+        if not isinstance(old, Preprocess):
+            raise BackboneError(f"image_size is of pictures, which '{self.name}' does not read.")
+        resize = round(old.resize * side / min(old.size))
+        return replace(self, preprocess=replace(old, size=(side, side), resize=resize))
 
     def reading(
         self,

@@ -66,7 +66,7 @@ class Dataset:
             names=Taken(self.names, chosen),
             labels=self.labels[chosen],
             splits=self.splits[chosen],
-            content=partial(_at, self.content, chosen),
+            content=partial(at, self.content, chosen),
         )
 
 
@@ -106,6 +106,9 @@ class Taken(Names):
         return self._names[int(self._chosen[index])]
 
 
-def _at(content: Callable[[int], bytes], chosen: npt.NDArray[np.int64], index: int) -> bytes:
-    # A function and not a lambda, so that a data set can be sent to another process.
+def at(content: Callable[[int], bytes], chosen: npt.NDArray[np.int64], index: int) -> bytes:
+    """Return item ``index`` of the ``chosen`` ones of ``content``.
+
+    A function and not a lambda, so that a data set can be sent to another process.
+    """
     return content(int(chosen[index]))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from headstart.data import columns, folders, tables
 from headstart.data.cells import Cells, RowNames, keep
 from headstart.data.columns import Asked, Chosen
-from headstart.data.dataset import Dataset, Kind, Rejected, Split
+from headstart.data.dataset import Dataset, Kind, Rejected, Split, at
 from headstart.data.items import Items, Joined
 from headstart.data.pictures import Pictures
 from headstart.data.tables import Table
@@ -149,7 +149,7 @@ def _part(
         codes[kept],
         [_class_name(value, table.meanings.get(chosen.label)) for value in values],
         _splits(split, splits, kept),
-        lambda i: found.content(int(kept[i])),
+        partial(at, found.content, kept),
         _rejected(table.path.name, rows, table.bad, found.why),
     )
 
@@ -162,11 +162,6 @@ def _together(parts: Sequence[_Part], chosen: Chosen, root: Path) -> Dataset:
     splits = [part.splits for part in parts]
     index = {name: i for i, name in enumerate(classes)}
     numbers = (np.array([index[name] for name in part.values])[part.labels] for part in parts)
-
-    def content(at: int) -> bytes:
-        number, row = names.place(at)
-        return parts[number].content(row)
-
     return Dataset(
         kind=chosen.kind,
         root=root,
@@ -174,10 +169,15 @@ def _together(parts: Sequence[_Part], chosen: Chosen, root: Path) -> Dataset:
         labels=np.concatenate([*numbers]),
         classes=classes,
         splits=np.concatenate(splits) if len(splits) > 1 else splits[0],
-        content=content,
+        content=partial(_content, names, [part.content for part in parts]),
         rejected=rejected,
         columns=chosen.content,
     )
+
+
+def _content(names: Joined, parts: Sequence[Callable[[int], bytes]], index: int) -> bytes:
+    part, row = names.place(index)
+    return parts[part](row)
 
 
 def table_items(path: Path, kind: Kind, text_columns: Sequence[str] | None) -> Items:
@@ -244,23 +244,29 @@ def _contents(
     table: Table, kind: Kind, content: Sequence[str], cells: Cells, pictures: Callable[[], Pictures]
 ) -> _Contents:
     if kind == "text":
-        return _Contents(lambda i: _joined(cells.row(i)), None, {})
+        return _Contents(partial(_joined, cells), None, {})
     if content[0] in table.binary:
-        return _Contents(lambda i: _bytes(cells.row(i)[0]), None, {})
+        return _Contents(partial(_bytes, cells), None, {})
     places = pictures()
     places.prefer(table.sample[content[0]])
     named = [str(cells.row(i)[0] or "") for i in range(len(cells))]
     paths = [places.find(cell) or "" for cell in named]
     why = {i: f"no such file: '{named[i]}'" for i, path in enumerate(paths) if not path}
-    return _Contents(lambda i: folders.file_content(paths[i], "image"), paths, why)
+    return _Contents(partial(_picture, paths), paths, why)
 
 
-def _joined(row: Sequence[str | bytes | None]) -> bytes:
+def _joined(cells: Cells, index: int) -> bytes:
+    row = cells.row(index)
     return " ".join(cell for cell in row if isinstance(cell, str) and cell).encode()
 
 
-def _bytes(cell: str | bytes | None) -> bytes:
+def _bytes(cells: Cells, index: int) -> bytes:
+    cell = cells.row(index)[0]
     return cell if isinstance(cell, bytes) else b""
+
+
+def _picture(paths: Sequence[str], index: int) -> bytes:
+    return folders.file_content(paths[index], "image")
 
 
 def _names(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import starmap
+from math import inf
 from multiprocessing import get_context
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ import numpy as np
 from headstart.backbones.entry import Entry
 from headstart.data.dataset import Dataset
 from headstart.data.split import Split, draw
+from headstart.errors import HeadstartError
 from headstart.evaluation.metrics import mean_interval
 from headstart.features.extract import Features
 from headstart.progress import log, track
@@ -110,8 +113,8 @@ def compare(
         seed: of the draws and of everything random in them.
         device: "cpu", "cuda" or "mps".
         budget: seconds after which no new run is begun; what is left out is counted.
-        workers: processes that fit side by side; pays for small networks, which cannot keep
-            several cores busy. The figures do not depend on it.
+        workers: processes that fit side by side and share the cores: networks for a laptop cannot
+            keep several cores busy. Sums over other numbers of threads round differently.
     """
     bench = _Bench(dataset, parts, tuple(candidates), options, seed, device)
     # Draw by draw and not strategy by strategy: cut short by the budget, all have equal draws.
@@ -122,7 +125,7 @@ def compare(
         for which in range(len(candidates))
         for name in strategies
     ]
-    deadline = time.monotonic() + (budget if budget is not None else float("inf"))
+    deadline = time.monotonic() + (budget if budget is not None else inf)
     runs = list(track(_run_all(bench, jobs, workers, deadline), "runs", len(jobs)))
     return Comparison(tuple(runs), tuple(summarise(runs)), len(jobs) - len(runs))
 
@@ -145,6 +148,10 @@ class _Bench:
     options: Options | None
     seed: int
     device: str
+
+    def within(self, job: _Job, until: float) -> Run | None:
+        """Run ``job``, unless the clock, which all processes share, is past ``until``."""
+        return self.run(job) if time.monotonic() <= until else None
 
     def run(self, job: _Job) -> Run:
         """Fit one strategy on one draw and measure it."""
@@ -174,43 +181,49 @@ class _Bench:
 
 
 def _run_all(bench: _Bench, jobs: Sequence[_Job], workers: int, deadline: float) -> Iterator[Run]:
-    """Yield the runs in the order of the jobs, and stop at the deadline, but not before one."""
-    if workers < 2:
-        for number, job in enumerate(jobs):
-            if number and time.monotonic() > deadline:
-                return
-            yield bench.run(job)
-        return
+    """Yield the runs in the order of the jobs; the first one is run whatever the deadline."""
+    timed = [(job, deadline if number else inf) for number, job in enumerate(jobs)]
+    answers = _side_by_side(bench, timed, workers) if workers > 1 else starmap(bench.within, timed)
+    return (run for run in answers if run)
+
+
+def _side_by_side(
+    bench: _Bench, jobs: Sequence[tuple[_Job, float]], workers: int
+) -> Iterator[Run | None]:
     # Without the features, which only solved heads need, and which stay in this process.
     light = replace(bench, candidates=tuple((n, e, None) for n, e, _ in bench.candidates))
-    with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_enter, initargs=(light,)
-    ) as pool:
-        waiting: deque[tuple[_Job, Future[Run] | None]] = deque()
-        rest = iter(jobs)
-        for job in islice(rest, 4 * workers):
-            waiting.append((job, None if bench.solves(job) else pool.submit(_work, job)))
-        while waiting:
-            job, future = waiting.popleft()
-            yield future.result() if future else bench.run(job)
-            if time.monotonic() <= deadline:
-                for job in islice(rest, 1):
-                    waiting.append((job, None if bench.solves(job) else pool.submit(_work, job)))
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_enter, initargs=(light, workers)
+    )
+    try:
+        futures: list[Future[Run | None] | None] = [
+            None if bench.solves(job) else pool.submit(_work, job, until) for job, until in jobs
+        ]
+        for future, (job, until) in zip(futures, jobs, strict=True):
+            yield future.result() if future else bench.within(job, until)
+    except BrokenProcessPool as error:
+        raise HeadstartError(
+            f"one of {workers} fits side by side was killed, probably for want of memory; "
+            "try --workers 1."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 _entered: list[_Bench] = []
 """In a worker process: the bench that it was started with."""
 
 
-def _enter(bench: _Bench) -> None:
+def _enter(bench: _Bench, workers: int) -> None:
     import torch
 
-    torch.set_num_threads(1)  # the processes share the cores; each other's threads would wait
+    # Each process has its share of the cores; more threads would wait for each other.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
     _entered[:] = [bench]
 
 
-def _work(job: _Job) -> Run:
-    return _entered[0].run(job)
+def _work(job: _Job, until: float) -> Run | None:
+    return _entered[0].within(job, until)
 
 
 def summarise(runs: Sequence[Run]) -> Iterator[Summary]:

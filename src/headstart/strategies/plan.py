@@ -149,6 +149,8 @@ class Options:
         pooling: of texts: how token vectors become one; None for the backbone's own way.
         vectors: of text networks that are trained here: path of word vectors in GloVe's format.
         min_frequency: of text networks that are trained here: how often a word must occur.
+        image_size: of pictures: pixels a side that are read; None for what it learned from.
+            Half the side is a quarter of the work.
         max_length: of texts: tokens that are read; None for the backbone's own limit.
         clean: of texts: resolve entities and take out markup, see `headstart.data.texts`; None for
             networks that are trained here alone: an encoder reads texts as it learned to.
@@ -178,6 +180,7 @@ class Options:
     pooling: str | None = None
     vectors: str | None = None
     min_frequency: int = 2
+    image_size: int | None = None
     max_length: int | None = None
     clean: bool | None = None
 
@@ -206,6 +209,7 @@ class Options:
                 ("seconds", _is_positive(self.seconds), "above 0"),
                 ("pooling", self.pooling in (None, *POOLINGS), ", ".join(POOLINGS)),
                 ("min_frequency", _is_count(self.min_frequency), "1 or more"),
+                ("image_size", self.image_size is None or self.image_size >= 8, "8 or more"),
                 ("max_length", _is_count(self.max_length), "1 or more"),
             )
             if not fine

@@ -58,7 +58,7 @@ class Activations:
         device: where the backbone is.
         what: names what decides the answers besides weights and preprocessing.
         limit: gigabytes on disk that all kept activations together may take; what does not fit
-            is computed anew in each epoch instead, with a notice. 0 keeps none.
+            is computed anew each time instead, with a notice. 0 keeps none.
         half: keep 16-bit floats.
     """
 
@@ -74,6 +74,7 @@ class Activations:
         half: bool = False,
     ) -> None:
         self.inputs, self.backbone, self.boundary, self.device = inputs, backbone, boundary, device
+        self.preprocess = inputs.preprocess
         self._what, self._limit, self._half = what, limit, half
         self._texts = isinstance(inputs.preprocess, Tokenize)
         self.hits = self.misses = 0
@@ -154,7 +155,7 @@ class Activations:
             self.forget()  # checkpoints and the model need the room more
 
     def _give_up(self, why: str) -> None:
-        log.warning("%s; computing them anew in each epoch, which is slower", why)
+        log.warning("%s; computing them anew each time, which is slower", why)
         self.kept = False
 
     def _bytes(self, row: Row, missing: list[tuple[int, Indices]]) -> int:
@@ -218,7 +219,10 @@ class Activations:
         return indices[~self.shelves.has(self._keys(indices, number))]
 
     def rows(self, indices: Indices, number: int) -> Iterator[Row]:
-        """Yield the kept activations of view ``number`` of each item."""
+        """Yield the activation of view ``number`` of each item, computed where none are kept."""
+        return (self._found if self.kept else self._anew)(indices, number)
+
+    def _found(self, indices: Indices, number: int) -> Iterator[Row]:
         for start in range(0, len(indices), BATCH):
             keys = self._keys(indices[start : start + BATCH], number)
             yield from (row.astype(np.float32, copy=False) for row in self.shelves.get(keys))
@@ -257,7 +261,8 @@ class Activations:
         return zip((position for position, _ in group), found, strict=False)
 
     def _collated(self, rows: list[Row]) -> Batch:
-        return self.inputs.preprocess.collate(rows) if self._below is None else self.collate(rows)
+        source = self.inputs if self._below is None else self
+        return source.collate(rows)
 
     @torch.inference_mode()
     def _state(self, batch: Batch) -> Any:
@@ -271,19 +276,11 @@ class Activations:
 
     def batches(self, order: list[Indices], epoch: int) -> Iterator[Batch]:
         """Yield the activations of the batches of ``order`` for ``epoch``."""
-        number = self.inputs.number(epoch)
-        if self.kept:
-            yield from (self.collate(list(self.rows(batch, number))) for batch in order)
-            return
-        rows = self._anew(np.concatenate(order), number)
+        rows = self.rows(np.concatenate(order), self.inputs.number(epoch))
         yield from (self.collate(list(islice(rows, len(batch)))) for batch in order)
 
-    def plain(self, indices: Indices) -> Batch:
-        """Return the activations of the plain items at ``indices``."""
-        return self.collate(list((self.rows if self.kept else self._anew)(indices, PLAIN)))
-
     def _anew(self, indices: Indices, number: int) -> Iterator[Row]:
-        """Yield what `rows` would, had it been kept."""
+        """Yield what `_found` would, had it been kept."""
         self._below = None
         late: dict[int, Row] = {}
         wanted = 0

@@ -93,6 +93,8 @@ class Inputs:
             other runs. None: a new view in each epoch.
     """
 
+    boundary = 0
+
     def __init__(
         self,
         dataset: Dataset,
@@ -133,9 +135,9 @@ class Inputs:
     def _keeps(self, indices: Indices) -> bool:
         return set(indices.tolist()) <= self._at.keys()
 
-    def plain(self, indices: Indices) -> Batch:
-        """Return the plain items at ``indices``, collated."""
-        return self.preprocess.collate(list(self.rows(indices, PLAIN)))
+    def collate(self, rows: list[Row]) -> Batch:
+        """Return rows as the batch that a network reads."""
+        return self.preprocess.collate(rows)
 
     def rows(self, indices: Indices, number: int) -> Iterator[Any]:
         """Yield view ``number`` of each item, `PLAIN` for none, decoded ahead in threads."""
@@ -152,7 +154,7 @@ class Inputs:
         """Yield the batches of ``order`` for training in ``epoch``."""
         rows = self.rows(np.concatenate(order), self.number(epoch))
         for batch in order:
-            yield self.preprocess.collate([next(rows) for _ in batch])
+            yield self.collate([next(rows) for _ in batch])
 
     def number(self, epoch: int) -> int:
         """Return which view ``epoch`` reads."""

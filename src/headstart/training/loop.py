@@ -17,25 +17,22 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from headstart.backbones.blocks import Backbone
 from headstart.data.images import Preprocess
-from headstart.data.texts import by_length
 from headstart.errors import HeadstartError
 from headstart.features.engine import Batch
 from headstart.features.heads import Head, fit_temperature
 from headstart.progress import log, track
 from headstart.strategies.plan import ADAPTERS, HEAD, Options, Plan, Stage
 from headstart.training import adapters, checkpoint, soup
-from headstart.training.activations import VIEWS, Activations, as_maps
+from headstart.training.activations import VIEWS, Activations
 from headstart.training.checkpoint import Checkpoints, Interrupts, Saved, deferred_interrupts
 from headstart.training.freezing import Watch
-from headstart.training.inputs import Indices, Inputs, in_batches, to_device
+from headstart.training.inputs import Indices, Inputs
 from headstart.training.l2sp import penalty
 from headstart.training.objective import Classes, Contrastive, Objective
+from headstart.training.reading import Source, autocast, features, forward
 
 SMALL_SIDE = 64
 """Pictures up to this many pixels a side are small."""
-
-PART = 16
-"""Texts that go through a network together while it is trained."""
 
 State = dict[str, Tensor]
 
@@ -50,9 +47,11 @@ class Trained:
             the selection part where there is one.
         cache: items whose activations were there before ("hits"), and that were computed
             ("misses").
+        unchanged: the boundary below which no stage has changed anything.
     """
 
     head: Head
+    unchanged: int
     history: list[dict[str, float]] = field(default_factory=list)
     cache: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
 
@@ -122,7 +121,8 @@ def train(
             adapters.merge(backbone)
     backbone.eval().to("cpu")
     weight, bias = (p.detach().cpu().numpy().copy() for p in (run.head.weight, run.head.bias))
-    return Trained(Head(weight, bias, temperature=temperature), run.history, run.cache)
+    head = Head(weight, bias, temperature=temperature)
+    return Trained(head, run.unchanged, run.history, run.cache)
 
 
 @contextmanager
@@ -208,12 +208,13 @@ class _Run:
         self.place = _Place()
         self.history: list[dict[str, float]] = []
         self.cache = {"hits": 0, "misses": 0}
+        self.unchanged = min(map(self._lowest, job.plan.stages))
         self.best: list[State] = []
         self.watch: Watch | None = None
         self.saved: Saved | None = None
         self.optimiser: torch.optim.Optimizer
         self.peaks: list[float]
-        self.source: Inputs | Activations
+        self.source: Source
 
     def _start_weights(self) -> State:
         return {name: p.detach().clone() for name, p in self.backbone.net.named_parameters()}
@@ -236,15 +237,18 @@ class _Run:
         self._leave(stage)
 
     def _enter(self, number: int, stage: Stage) -> None:
-        boundary = stage.boundary(self.backbone.n_blocks)
-        if self.backbone.adapters:
-            boundary = min(self.backbone.owner(name) for name in self.backbone.adapters)
         changed = sorted({*self.place.changed, *stage.trained})
-        self.place = _Place(number, boundary=boundary, changed=changed)
+        self.place = _Place(number, boundary=self._lowest(stage), changed=changed)
         self.best = []
         self.watch = Watch(stage.freeze) if stage.freeze else None
         if self.watch:
             self.watch.check(self._moving())
+
+    def _lowest(self, stage: Stage) -> int:
+        """Return the boundary below which ``stage`` changes nothing."""
+        if self.backbone.adapters:
+            return min(self.backbone.owner(name) for name in self.backbone.adapters)
+        return stage.boundary(self.backbone.n_blocks)
 
     def _objective(self, stage: Stage) -> Objective:
         o, job = self.options, self.job
@@ -270,7 +274,7 @@ class _Run:
         self.peaks = [group["lr"] for group in self.optimiser.param_groups]
         self.source = self._source(boundary)
 
-    def _source(self, boundary: int) -> Inputs | Activations:
+    def _source(self, boundary: int) -> Source:
         o, inputs = self.options, self.inputs
         # What is kept has fixed views; what is read anew in each epoch need not.
         inputs.views = o.views or (VIEWS if boundary else None)
@@ -317,7 +321,7 @@ class _Run:
         elif self.best:
             self._restore(self.best[0])
 
-    def _done_with(self, source: Inputs | Activations) -> None:
+    def _done_with(self, source: Source) -> None:
         below = any(block < self.place.boundary for block in self.place.changed)
         if isinstance(source, Activations) and below:
             source.forget()  # above weights that only this run has come to,
@@ -373,8 +377,9 @@ class _Run:
         share = cosine(self._done(stage), self._n_steps(stage))
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * share
-        with self._autocast():
-            loss = self.objective.loss(self._features(batch), indices)
+        with autocast(self.job.device):
+            found = forward(self.backbone, self.source, batch, self.job.device)
+            loss = self.objective.loss(found, indices)
         if stage.pull:
             trained = {
                 name: p for name, p in self.backbone.net.named_parameters() if p.requires_grad
@@ -385,38 +390,6 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return float(loss.detach())
-
-    def _features(self, batch: Batch) -> Tensor:
-        """Return the features of a batch, shape (N, D).
-
-        Texts go through the network in parts of like length, so that little is padded.
-        """
-        if len(batch) == 1:
-            return self.backbone.forward_from(self._above(batch), self._boundary())
-        vectors, mask = batch
-        lengths = mask.sum(1)
-        parts = by_length(lengths, batch=PART)
-        found = [
-            self.backbone.forward_from(
-                self._above((vectors[at, : lengths[at].max()], mask[at, : lengths[at].max()])),
-                self._boundary(),
-            )
-            for at in parts
-        ]
-        back = np.argsort(np.concatenate(parts), kind="stable")
-        return torch.cat(found)[torch.from_numpy(back).to(found[0].device)]
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.job.device, torch.bfloat16, enabled=self.job.device == "cuda")
-
-    def _boundary(self) -> int:
-        return self.source.boundary if isinstance(self.source, Activations) else 0
-
-    def _above(self, batch: Batch) -> Any:
-        x = to_device(batch, self.job.device)
-        if not isinstance(self.source, Activations):
-            return self.backbone.forward_to(x, 0)
-        return as_maps(x)
 
     def _done(self, stage: Stage) -> float:
         """Return how many steps of the stage are done, or how many its time is worth, if more."""
@@ -483,12 +456,9 @@ class _Run:
 
     @torch.inference_mode()
     def _selection_logits(self) -> npt.NDArray[np.float32]:
-        self.backbone.eval()
-        parts = []
-        for batch in in_batches(self.select, 64):
-            features = self._features(self.source.plain(batch))
-            parts.append(self.head(features).float().cpu().numpy())
-        return np.concatenate(parts)
+        found = features(self.backbone, self.source, self.select, self.job.device)
+        logits: Tensor = self.head(torch.from_numpy(found).to(self.job.device))
+        return logits.cpu().numpy()
 
     def _score(self) -> dict[str, float]:
         logits = torch.from_numpy(self._selection_logits())

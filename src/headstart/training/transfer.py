@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +20,7 @@ from headstart.data.split import inner
 from headstart.errors import UsageError
 from headstart.features.extract import Features, extract
 from headstart.features.heads import Head, Matrix, solve
-from headstart.progress import log, track
+from headstart.progress import log
 from headstart.store import digest
 from headstart.strategies.plan import Options, Strategy
 from headstart.strategies.registry import strategy
@@ -49,6 +48,8 @@ class Fitted:
         classes: names of the classes, in the order of the logits.
         head: from features to logits.
         backbone: the trained network; None where the backbones were not changed.
+        unchanged: the boundary below which the trained network is as it was.
+        cache_limit: gigabytes on disk that what stands at that boundary may take.
         history: one row an epoch, see `headstart.training.loop.Trained`.
         cache: hits and misses of the kept activations.
         notes: what the user should know.
@@ -62,6 +63,8 @@ class Fitted:
     head: Head
     seed: int
     backbone: Backbone | None = None
+    unchanged: int = 0
+    cache_limit: float = 8.0
     history: list[dict[str, float]] = field(default_factory=list)
     cache: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
     notes: list[str] = field(default_factory=list)
@@ -77,7 +80,9 @@ class Fitted:
     ) -> Matrix:
         """Return the calibrated logits, shape (len(indices), C), of usable items of ``dataset``.
 
-        ``features`` of the unchanged backbones are used where they are given and apply.
+        ``features`` of the unchanged backbones are used where they are given and apply. What
+        stands at the boundary below which nothing has changed is kept, for the next strategy, seed
+        or draw that is measured on the same items.
         """
         if self.backbone is None:
             if features is None:
@@ -86,10 +91,29 @@ class Fitted:
         from headstart.training.inputs import Inputs
 
         inputs = Inputs(dataset, self.entries[0].preprocess)
-        try:
-            return self.head.logits(_features(self.backbone, inputs, indices, device))
-        finally:
-            inputs.close()
+        return self.head.logits(self._features(inputs, indices, device))
+
+    def _features(self, inputs: Inputs, indices: Indices, device: str) -> Matrix:
+        """Return the trained network's features of plain items, shape (len(indices), D)."""
+        from headstart.training import reading
+        from headstart.training.activations import Activations
+
+        assert self.backbone is not None
+        backbone, what = self.backbone.to(device).eval(), self.entries[0].network
+        source: reading.Source = inputs
+        if self.unchanged:
+            source = Activations(
+                inputs, backbone, self.unchanged, device, what=what, limit=self.cache_limit
+            )
+            source.fill(indices[:0], indices)
+        return reading.features(backbone, source, indices, device)
+
+    def solved(self, solver: str, inputs: Inputs, train: Indices, device: str) -> Fitted:
+        """Return it with the head that ``solver`` finds on the trained network's features."""
+        found = self._features(inputs, train, device)
+        labels = inputs.dataset.labels[train]
+        head = solve(solver, found, labels, len(self.classes), seed=self.seed)
+        return replace(self, head=head)
 
 
 @dataclass(frozen=True)
@@ -240,7 +264,7 @@ class _Steps:
             self.options,
             seed,
             self.device,
-            what=f"{entry.library}|{entry.architecture}|{json.dumps(entry.config, sort_keys=True)}",
+            what=entry.network,
             probe=self._probe(plan.probe, fit) if plan.probe else None,
         )
         inputs = Inputs(
@@ -249,21 +273,25 @@ class _Steps:
         checkpoints = self._checkpoints(resuming, entry, fit, select)
         try:
             trained = run_loop(backbone, inputs, job, checkpoints=checkpoints, say=self.say)
-            head = trained.head
-            if plan.solver:
-                head = self._solved(plan.solver, backbone, inputs)
+            fitted = Fitted(
+                self.name,
+                (entry,),
+                self.dataset.classes,
+                trained.head,
+                seed,
+                backbone,
+                trained.unchanged,
+                self.options.cache_limit,
+                trained.history,
+                trained.cache,
+            )
+            return (
+                fitted.solved(plan.solver, inputs, self.train, self.device)
+                if plan.solver
+                else fitted
+            )
         finally:
             inputs.close()
-        return Fitted(
-            self.name,
-            (entry,),
-            self.dataset.classes,
-            head,
-            seed,
-            backbone,
-            trained.history,
-            trained.cache,
-        )
 
     def _probe(self, solver: str, fit: Indices) -> Head:
         """Return the head solved on the features of the unchanged backbone."""
@@ -275,12 +303,6 @@ class _Steps:
             fit = np.arange(len(fit))
             return _solve(solver, self.dataset.take(self.train), fit, features, self.seed)
         return _solve(solver, self.dataset, fit, features, self.seed)
-
-    def _solved(self, solver: str, backbone: Backbone, inputs: Inputs) -> Head:
-        """Return the head solved on the trained backbone's features."""
-        found = _features(backbone, inputs, self.train, self.device)
-        labels = self.dataset.labels[self.train]
-        return solve(solver, found, labels, len(self.dataset.classes), seed=self.seed)
 
     def _checkpoints(
         self, resuming: Resuming | None, entry: Entry, fit: Indices, select: Indices
@@ -314,24 +336,6 @@ def _without_weights(entry: Entry, seed: int) -> Entry:
     """Return the entry with the same preprocessing and random weights."""
     bare = resolve(f"random:{entry.name}", seed=seed)
     return replace(bare, preprocess=entry.preprocess, config=entry.config)
-
-
-def _features(backbone: Backbone, inputs: Inputs, indices: Indices, device: str) -> Matrix:
-    """Return the features of plain items, shape (len(indices), D), in their order."""
-    from headstart.features.engine import torch_engine
-
-    run = torch_engine(backbone, -1, device)
-    out: Matrix | None = None
-    window = max(64, inputs.preprocess.window)
-    starts = range(0, len(indices), window)
-    for start in track(starts, "evaluation", len(starts)):
-        rows = list(inputs.rows(indices[start : start + window], -1))
-        for batch in inputs.preprocess.batches(rows):
-            found = run(inputs.preprocess.collate([rows[i] for i in batch]))
-            if out is None:
-                out = np.empty((len(indices), found.shape[1]), np.float32)
-            out[start + batch] = found
-    return np.empty((0, backbone.n_features), np.float32) if out is None else out
 
 
 def selection(
