@@ -157,7 +157,7 @@ def above(boundary: int, n_blocks: int, epochs: int = 2, **how: Any) -> Plan:
 def slowing(epochs: int = 6) -> Plan:
     """Return a plan whose boundary moves up in steps; the lower a block, the slower it learns."""
     groups = tuple(Group((block,), 4e-5 * 3**block) for block in range(5))
-    return Plan((Stage((*groups, Group((HEAD,), 1e-3)), epochs, freeze=Freeze(0.005, 1)),))
+    return Plan((Stage((*groups, Group((HEAD,), 1e-3)), epochs, freeze=Freeze(0.05, 1)),))
 
 
 def run(
@@ -203,7 +203,8 @@ def kept(
     """Return activations, filled."""
     inputs = inputs or case.inputs()
     made = Activations(inputs, backbone or case.build(), boundary, "cpu", **how)
-    made.fill(np.arange(len(case.data)) if fit is None else fit, select)
+    fit = np.arange(len(case.data)) if fit is None else fit
+    made.fill(select, fit, range(inputs.views or VIEWS))
     return made
 
 
@@ -257,7 +258,7 @@ def test_the_whole_network_in_each_step_comes_to_the_same_weights(
     few = replace(FEW, optimiser="sgd")
     weights, _ = run(case, plan, few)
     real = loop._Run._source
-    monkeypatch.setattr(loop._Run, "_source", lambda self, boundary: real(self, 0))
+    monkeypatch.setattr(loop._Run, "_source", lambda self, boundary, stage: real(self, 0, stage))
     whole, trained = run(case, plan, few)
     assert trained.cache == {"hits": 0, "misses": 0}
     assert_equal(weights, whole, atol=1e-5)

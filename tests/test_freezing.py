@@ -12,7 +12,7 @@ from torch import Tensor
 from headstart.strategies.plan import Freeze
 from headstart.training.freezing import Watch, relative_update
 
-RULE = Freeze(threshold=0.01, patience=2)
+RULE = Freeze(threshold=0.1, patience=2)
 Blocks = dict[int, list[Tensor]]
 
 
@@ -49,13 +49,28 @@ def test_a_block_waits_for_those_below_it() -> None:
 
 
 def test_one_large_update_begins_the_count_anew() -> None:
-    assert boundaries(Watch(RULE), (1,), (1,), (2,), (2,), (2,)) == [0, 0, 0, 0, 1]
+    steps = [(1, 1), (1, 2), (2, 2), (2, 2), (2, 2)]
+    assert boundaries(Watch(RULE), *steps) == [0, 0, 0, 0, 2]
 
 
 def test_updates_are_measured_from_check_to_check() -> None:
     # A slow drift is far from its start in the end, and still never moved much at once.
-    assert boundaries(Watch(RULE), (1,), (1.009,), (1.018,), (1.027,))[-1] == 1
-    assert boundaries(Watch(RULE), (1,), (1.011,), (1.023,), (1.035,))[-1] == 0
+    drifting = [(1 + 0.09 * i, 2.0**i) for i in range(4)]
+    assert boundaries(Watch(RULE), *drifting)[-1] == 1
+    faster = [(1 + 0.2 * i, 2.0**i) for i in range(4)]
+    assert boundaries(Watch(RULE), *faster)[-1] == 0
+
+
+def test_updates_are_shares_of_the_largest_so_far() -> None:
+    # All move less and less, as rates fall: those that once moved far come to rest as well.
+    slower = [(1 + 0.05 * (1 - 0.1**i), 1 + 0.5 * (1 - 0.1**i)) for i in range(5)]
+    assert boundaries(Watch(RULE), *slower) == [0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1e-2, 1])
+def test_the_rate_does_not_matter(scale: float) -> None:
+    steps = [(1 + 0.01 * scale * i, 1 + scale * i) for i in range(4)]
+    assert boundaries(Watch(RULE), *steps) == [0, 0, 1, 1]
 
 
 def test_what_is_frozen_stays_frozen() -> None:

@@ -256,7 +256,7 @@ def test_augmented_views_go_round() -> None:
     pictures = Inputs(bars(), PREPROCESS, augment="strong", views=VIEWS)
     backbone = vision.build(resolve("glyphs"))
     kept = Activations(pictures, backbone, 2, "cpu")
-    kept.fill(np.arange(24), NONE)
+    kept.fill(NONE, np.arange(24), range(VIEWS))
     try:
         order = in_batches(np.arange(24)[::-1], 10)
         first, second, again = (

@@ -31,7 +31,7 @@ from headstart.training.checkpoint import Checkpoints
 # Rates at which something moves in few steps; enough items for some to choose the best epoch.
 FEW = {"epochs": 3, "batch": 10, "body_rate": 1e-3, "head_rate": 1e-2}
 VIEWS = FEW | {"augment": "light", "views": 2, "soup": 3}
-MOVING = FEW | {"epochs": 6, "decay": 0.3, "freeze_threshold": 0.001, "freeze_patience": 2}
+MOVING = FEW | {"epochs": 6, "decay": 0.3, "freeze_threshold": 0.1, "freeze_patience": 1}
 
 PICTURES = {
     "warm": FEW | {"soup": 3},

@@ -304,7 +304,7 @@ def test_options_tell_all_faults_at_once() -> None:
         assert f"{name} is {value}, but must be" in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["head_rate", "freeze_threshold", "seconds"])
+@pytest.mark.parametrize("name", ["head_rate", "body_rate", "seconds"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 0.0])
 def test_rates_must_be_numbers_above_zero(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=name):

@@ -295,7 +295,8 @@ def fit(
     freeze_threshold: Annotated[
         float | None,
         typer.Option(
-            help="auto-freeze: relative update of a block at rest.", rich_help_panel=TRAINING
+            help="auto-freeze: update of a block at rest, as a share of the largest, 0..1.",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     freeze_patience: Annotated[

@@ -15,7 +15,8 @@ class AutoFreeze(Strategy):
     When: as `warm`, with many epochs or a slow network: what stands still is computed once from
     then on. When not: few epochs, which are over before anything is frozen; where the same blocks
     should be frozen each time (`partial` says which).
-    Source: after Liu et al. 2021, arXiv:2102.01386, which looks at gradients and not at weights.
+    Source: after Liu et al. 2021, arXiv:2102.01386, which compares layers by their gradients; here
+    blocks are compared by how far their weights have moved.
     """
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:

@@ -32,8 +32,9 @@ class Group:
 class Freeze:
     """When a block is frozen for good while training goes on, see `headstart.training.freezing`.
 
-    ``threshold`` is the relative update between two checks that counts as standing still;
-    ``patience`` is how many checks in a row a block must do so.
+    ``threshold`` is the relative update between two checks that counts as standing still, as a
+    share of the largest that any block has made; ``patience`` is how many checks in a row a block
+    must do so.
     """
 
     threshold: float
@@ -139,7 +140,8 @@ class Options:
         cache_limit: gigabytes on disk that kept activations may take; 0 keeps none.
         cache_half: keep activations as 16-bit floats: half the size, answers differ slightly.
         pull: of `l2-sp`: strength of the pull to the pre-trained weights.
-        freeze_threshold: of `auto-freeze`: the relative update below which a block stands still.
+        freeze_threshold: of `auto-freeze`: the relative update below which a block stands still,
+            as a share of the largest that any block has made, 0..1.
         freeze_patience: of `auto-freeze`: epochs in a row after which such a block is frozen.
         rank: of `lora`: rank of the adapters.
         soup: how many of the best epochs may be averaged where that helps; 0 or 1 for the best
@@ -172,7 +174,7 @@ class Options:
     cache_limit: float = 8.0
     cache_half: bool = False
     pull: float = 0.01
-    freeze_threshold: float = 0.0002
+    freeze_threshold: float = 0.3
     freeze_patience: int = 2
     rank: int = 8
     soup: int = 0
@@ -202,7 +204,7 @@ class Options:
                 ("views", _is_count(self.views), "1 or more"),
                 ("cache_limit", self.cache_limit >= 0, "0 or more"),
                 ("pull", 0 <= self.pull < float("inf"), "0 or more"),
-                ("freeze_threshold", _is_positive(self.freeze_threshold), "above 0"),
+                ("freeze_threshold", 0 < self.freeze_threshold <= 1, "above 0 and at most 1"),
                 ("freeze_patience", _is_count(self.freeze_patience), "1 or more"),
                 ("rank", _is_count(self.rank), "1 or more"),
                 ("soup", self.soup >= 0, "0 or more"),

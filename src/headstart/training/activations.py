@@ -46,6 +46,7 @@ WINDOW = 256
 """Items from which those of one shape are picked where the order must be kept."""
 
 GB = 1 << 30
+NONE = np.empty(0, np.int64)
 
 
 class Activations:
@@ -97,12 +98,12 @@ class Activations:
 
     # -- filling ----------------------------------------------------------------------------------
 
-    def fill(self, fit: Indices, select: Indices) -> None:
-        """Compute what is not kept yet: the views of ``fit``, and ``select`` as it is."""
+    def fill(self, plain: Indices, fit: Indices = NONE, epochs: Iterable[int] = ()) -> None:
+        """Compute what is not kept yet: items as they are, and ``fit`` as ``epochs`` read it."""
         if not self.kept:
             return
-        views = [PLAIN] if self.inputs.level is None else list(range(self.inputs.views or VIEWS))
-        wanted = [(number, fit) for number in views] + [(PLAIN, select)]
+        numbers = sorted({self.inputs.number(epoch) for epoch in epochs})
+        wanted = [(number, fit) for number in numbers] + [(PLAIN, plain)]
         missing = [(n, self._missing(indices, n)) for n, indices in wanted]
         total = sum(len(indices) for _, indices in missing)
         self.misses = total

@@ -17,18 +17,22 @@ TINY = 1e-12
 class Watch:
     """Compares blocks with how they were at the last check, and freezes them from the bottom up.
 
-    A block stands still where its relative update stays below the rule's threshold. It is frozen
-    for good once it has stood still for ``patience`` checks in a row and all blocks below it are
-    frozen, so that the boundary only moves up.
+    A block stands still where its relative update is less than the rule's threshold times the
+    largest update that any block has made so far: a share, so that it means the same at any rate,
+    with any optimiser and any number of steps. It is frozen for good once it has stood still for
+    ``patience`` checks in a row and all blocks below it are frozen, so that the boundary only
+    moves up.
 
     Attributes:
         rule: threshold and patience.
         frozen: number of lowest blocks that are frozen for good.
+        largest: the largest relative update of any block so far.
     """
 
     def __init__(self, rule: Freeze) -> None:
         self.rule = rule
         self.frozen = 0
+        self.largest = 0.0
         self._last: dict[int, list[Tensor]] = {}
         self._still: dict[int, int] = {}
 
@@ -39,12 +43,15 @@ class Watch:
             blocks: the parameters of each block that may still move, by its index; the first check
                 only remembers them. A block without parameters stands still.
         """
+        updates = {
+            block: relative_update(parameters, self._last[block])
+            for block, parameters in blocks.items()
+            if block in self._last
+        }
+        self.largest = max(self.largest, *updates.values(), 0.0)
         for block, parameters in blocks.items():
-            if block in self._last:
-                still = relative_update(parameters, self._last[block]) < self.rule.threshold
-                self._still[block] = self._still[block] + 1 if still else 0
-            else:
-                self._still[block] = 0
+            still = updates.get(block, math.inf) <= self.rule.threshold * self.largest
+            self._still[block] = self._still.get(block, 0) + 1 if still else 0
             self._last[block] = [p.detach().clone() for p in parameters]
         while self._still.get(self.frozen, 0) >= self.rule.patience:
             del self._last[self.frozen], self._still[self.frozen]
@@ -55,13 +62,13 @@ class Watch:
         """Return what a checkpoint keeps: tensors by name, and values that JSON can hold."""
         tensors = {f"{b}.{i}": w for b, kept in self._last.items() for i, w in enumerate(kept)}
         still = [[block, count, len(self._last[block])] for block, count in self._still.items()]
-        return tensors, {"frozen": self.frozen, "still": still}
+        return tensors, {"frozen": self.frozen, "largest": self.largest, "still": still}
 
     @classmethod
     def restore(cls, rule: Freeze, tensors: Mapping[str, Tensor], values: dict[str, Any]) -> Watch:
         """Return the watch that `state` described; it decides as the first one would have."""
         watch = cls(rule)
-        watch.frozen = values["frozen"]
+        watch.frozen, watch.largest = values["frozen"], values["largest"]
         for block, count, length in values["still"]:
             watch._still[block] = count
             watch._last[block] = [tensors[f"{block}.{i}"] for i in range(length)]

@@ -272,9 +272,9 @@ class _Run:
         self.frozen = self.backbone.frozen_digest()
         self.optimiser = self._optimiser(stage)
         self.peaks = [group["lr"] for group in self.optimiser.param_groups]
-        self.source = self._source(boundary)
+        self.source = self._source(boundary, stage)
 
-    def _source(self, boundary: int) -> Source:
+    def _source(self, boundary: int, stage: Stage) -> Source:
         o, inputs = self.options, self.inputs
         # What is kept has fixed views; what is read anew in each epoch need not.
         inputs.views = o.views or (VIEWS if boundary else None)
@@ -293,7 +293,7 @@ class _Run:
             half=o.cache_half,
         )
         with self.interrupts.released():
-            kept.fill(self.fit, self.select)
+            kept.fill(self.select, self.fit, range(self.place.epoch, stage.epochs))
         self.cache["hits"] += kept.hits
         self.cache["misses"] += kept.misses
         if not kept.kept:
@@ -345,7 +345,8 @@ class _Run:
             stale = self.options.early_stopping and place.since > patience
             if stale or self._done(stage) >= self._n_steps(stage):
                 return
-            self._freeze_more(stage)
+            if place.epoch < stage.epochs:
+                self._freeze_more(stage)
 
     def _epoch(self, stage: Stage) -> float:
         """Go once over the training items in a new order; return the mean loss."""

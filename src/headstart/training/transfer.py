@@ -105,7 +105,7 @@ class Fitted:
             source = Activations(
                 inputs, backbone, self.unchanged, device, what=what, limit=self.cache_limit
             )
-            source.fill(indices[:0], indices)
+            source.fill(indices)
         return reading.features(backbone, source, indices, device)
 
     def solved(self, solver: str, inputs: Inputs, train: Indices, device: str) -> Fitted:
