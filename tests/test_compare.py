@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,88 @@ def test_what_is_measured_on_goes_up_to_the_boundary_once(
     again = api.compare(data, strategies=["partial:2"], shots=[2], draws=3, options=ONE)
     assert decoded == []
     assert [run.accuracy for run in first.runs] == [run.accuracy for run in again.runs]
+
+
+class Stopped(Exception):
+    """Stands for whatever ends a comparison half way."""
+
+
+def test_a_comparison_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glyph_graph: Any
+) -> None:
+    how: dict[str, Any] = {"shots": [1, 2], "draws": 3, "options": ONE, "seed": 4}
+    how["strategies"] = ["frozen", "partial:-1"]
+    whole = api.compare(bars(), out=tmp_path / "whole", **how)
+    ran: list[tuple[Any, ...]] = []
+    real = module._Bench.run
+
+    def run(self: Any, job: Any) -> Run:
+        if len(ran) == 5:
+            raise Stopped
+        ran.append((job.strategy, job.shots, job.draw))
+        return real(self, job)
+
+    monkeypatch.setattr(module._Bench, "run", run)
+    out = tmp_path / "out"
+    with pytest.raises(Stopped):
+        api.compare(bars(), out=out, **how)
+    assert len(json.loads((out / "compare.json").read_text())["runs"]) == 5
+    first = ran.copy()
+    ran.clear()
+    with pytest.raises(Stopped):
+        api.compare(bars(), out=out, resume=True, **how)
+    second = ran.copy()
+    ran.clear()
+    assert not set(first) & set(second)
+    found = api.compare(bars(), out=out, resume=True, **how)
+    assert (len(ran), found.unfinished) == (2, 0)
+
+    def figures(result: Comparison) -> list[tuple[Any, ...]]:
+        return [(r.strategy, r.shots, r.draw, r.accuracy) for r in result.runs]
+
+    assert figures(found) == figures(whole)
+    read = json.loads((out / "compare.json").read_text())
+    assert read.pop("settings")["seed"] == 4
+    assert read == json.loads(json.dumps(found.to_json()))
+
+
+def test_a_comparison_is_added_to(tmp_path: Path, glyph_graph: Any) -> None:
+    how: dict[str, Any] = {"options": ONE, "out": tmp_path}
+    api.compare(bars(), strategies=["frozen"], shots=[1], draws=2, **how)
+    found = api.compare(
+        bars(),
+        strategies=["partial:-1", "frozen"],
+        backbones=["glyphs", "random:glyphs"],
+        shots=[1],
+        draws=2,
+        resume=True,
+        **how,
+    )
+    assert len(found.runs) == 2 * 2 * 2
+    again = api.compare(bars(), strategies=["frozen"], shots=[1], draws=2, resume=True, **how)
+    assert again.runs == found.runs, "what is there stays, whatever is asked for"
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"seed": 1}, "seed: was 0, is 1"),
+        ({"options": Options(epochs=2)}, "options.epochs: was 1, is 2"),
+        ({"val": 0.5}, "training items: was "),
+    ],
+)
+def test_a_comparison_of_something_else_is_refused(
+    other: dict[str, Any], said: str, tmp_path: Path, glyph_graph: Any
+) -> None:
+    how: dict[str, Any] = {"strategies": ["frozen"], "draws": 1, "options": ONE, "out": tmp_path}
+    api.compare(bars(), **how)
+    with pytest.raises(UsageError, match=said):
+        api.compare(bars(), resume=True, **how | other)
+    (tmp_path / "compare.json").write_text("{", "utf-8")
+    with pytest.raises(HeadstartError, match="is no record of a comparison"):
+        api.compare(bars(), resume=True, **how)
+    with pytest.raises(UsageError, match="give the folder"):
+        api.compare(bars(), resume=True, **how | {"out": None})
 
 
 def test_json_is_as_promised(glyph_graph: Any) -> None:

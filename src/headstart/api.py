@@ -7,12 +7,13 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from headstart import bundle as bundles
 from headstart.backbones.entry import Entry
@@ -32,6 +33,7 @@ from headstart.evaluation import metrics
 from headstart.evaluation.compare import Comparison, Shots
 from headstart.evaluation.compare import compare as compare_runs
 from headstart.evaluation.metrics import Evaluation
+from headstart.evaluation.record import Record
 from headstart.features.extract import Features, extract
 from headstart.features.heads import softmax
 from headstart.progress import log
@@ -520,12 +522,18 @@ def compare(
     workers: int | None = 1,
     device: str = "auto",
     options: Options | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
     **reading: Any,
 ) -> Comparison:
     """Measure ``strategies`` side by side on paired draws, see `headstart.evaluation.compare`.
 
     ``workers`` None stands for two processes on a CPU of several cores. Processes are started
     anew, so a script that asks for more than one needs ``if __name__ == "__main__":``.
+
+    ``out`` is a folder for ``compare.json``, which is up to date after each run; ``resume`` takes
+    the runs that it holds as done, also where now more strategies, backbones, shots or draws are
+    asked for.
 
     Raises:
         UsageError: an unknown strategy, or a number out of range; before anything is run.
@@ -540,6 +548,8 @@ def compare(
             f"got {list(strategies)}, {draws}, {list(shots)}."
         )
     dataset, device = _read(data, reading), pick(device)
+    if resume and out is None:
+        raise UsageError("resume goes on from the comparison in out; give the folder.")
     solves = any(one.solves for one in chosen)
     candidates = []
     found: Audit | None = None
@@ -555,6 +565,18 @@ def compare(
     _require_held_out(dataset, parts)
     if workers is None:
         workers = min(2, os.cpu_count() or 1) if device == "cpu" else 1
+    held: dict[str, Any] = {}
+    if out is not None:
+        settings = {
+            "training items": _fingerprint(dataset, found, parts.train),
+            "held-out items": _fingerprint(dataset, found, parts.held_out),
+            "seed": seed,
+            "device": device,
+            "options": asdict(options or Options()),
+            **{f"backbone {n}": [one.key() for one in entries] for n, entries, _ in candidates},
+        }
+        record = Record(Path(out), settings)
+        held = {"done": record.runs() if resume else (), "keep": record.keep}
     return compare_runs(
         dataset,
         parts,
@@ -567,4 +589,12 @@ def compare(
         device=device,
         budget=budget,
         workers=workers,
+        **held,
     )
+
+
+def _fingerprint(dataset: Dataset, found: Audit, indices: npt.NDArray[np.int64]) -> str:
+    """Return what names these items: how many, their contents, and their labels."""
+    labels = [dataset.classes[label] for label in dataset.labels[indices]]
+    content = digest(*found.digests[indices].tolist(), *(label.encode() for label in labels))
+    return f"{len(indices)}, {content.hex()}"

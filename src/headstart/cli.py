@@ -123,7 +123,7 @@ def door(function: Function) -> Function:
         except HeadstartError as error:
             _fail(str(error), 1)
         except KeyboardInterrupt as error:
-            said = "interrupted; what was done is kept (fit --out DIR --resume goes on)."
+            said = "interrupted; what was done is kept with --out DIR, and --resume goes on."
             _fail(said, exit_code(error))
         except BrokenPipeError:
             # Whoever read us has had enough; what Python would still flush has nowhere to go.
@@ -457,7 +457,12 @@ def compare(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Fits side by side. Default: 2 on a CPU.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for table and picture.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for table and picture; up to date after each run.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what is in --out, or add to it.")
+    ] = False,
     device: Device = "auto",
     images: Images = None,
     image_column: ImageColumn = None,
@@ -480,6 +485,8 @@ def compare(
         device=device,
         budget=_seconds(budget),
         workers=workers,
+        out=out,
+        resume=resume,
         options=_options(
             epochs=epochs,
             image_size=image_size,

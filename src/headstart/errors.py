@@ -12,9 +12,14 @@ Each message says what came, what is allowed, and what to try next.
 
 from __future__ import annotations
 
+import json
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
+
+_LONGEST = 60
+"""Characters of a value that a message shows."""
 
 
 class HeadstartError(Exception):
@@ -59,3 +64,31 @@ def unknown(what: str, got: str, allowed: Iterable[str]) -> UsageError:
     near = get_close_matches(got, names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     return UsageError(f"unknown {what} '{got}'{hint} Allowed: {', '.join(names)}")
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return one line for each key whose value differs, for messages.
+
+    >>> differences({"seed": 0, "options": {"epochs": 5}}, {"seed": 1, "options": {"epochs": 5}})
+    ['seed: was 0, is 1']
+    """
+    before, after = _flat(was), _flat(now)
+    return [
+        f"{key}: was {_cut(before.get(key, 'not given'))}, is {_cut(after.get(key, 'not given'))}"
+        for key in before | after
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in facts.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = json.dumps(value, ensure_ascii=False)
+    return flat
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 13]}…{text[-12:]}"

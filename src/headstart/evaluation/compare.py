@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -74,6 +74,11 @@ class Comparison:
     summary: tuple[Summary, ...]
     unfinished: int = 0
 
+    @classmethod
+    def of(cls, runs: Sequence[Run], *, unfinished: int) -> Comparison:
+        """Return the comparison of ``runs``; ``unfinished`` others were asked for."""
+        return cls(tuple(runs), tuple(summarise(runs)), unfinished)
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that `headstart compare --json` prints."""
         return {
@@ -96,6 +101,8 @@ def compare(
     device: str = "cpu",
     budget: float | None = None,
     workers: int = 1,
+    done: Sequence[Run] = (),
+    keep: Callable[[Comparison], None] = lambda result: None,
 ) -> Comparison:
     """Fit every strategy on every draw and measure it on ``parts.held_out``.
 
@@ -115,8 +122,11 @@ def compare(
         budget: seconds after which no new run is begun; what is left out is counted.
         workers: processes that fit side by side and share the cores: networks for a laptop cannot
             keep several cores busy. Sums over other numbers of threads round differently.
+        done: runs of an earlier, like comparison, which are part of the result and not run again.
+        keep: is given the comparison so far after each run.
     """
     bench = _Bench(dataset, parts, tuple(candidates), options, seed, device)
+    finished = {(run.backbone, run.strategy, run.shots, run.draw) for run in done}
     # Draw by draw and not strategy by strategy: cut short by the budget, all have equal draws.
     jobs = [
         _Job(number, n, which, name)
@@ -124,10 +134,18 @@ def compare(
         for n in shots
         for which in range(len(candidates))
         for name in strategies
+        if (candidates[which][0], name, n, number) not in finished
     ]
     deadline = time.monotonic() + (budget if budget is not None else inf)
-    runs = list(track(_run_all(bench, jobs, workers, deadline), "runs", len(jobs)))
-    return Comparison(tuple(runs), tuple(summarise(runs)), len(jobs) - len(runs))
+    runs = list(done)
+    result = Comparison.of(runs, unfinished=len(jobs))
+    for left, run in enumerate(
+        track(_run_all(bench, jobs, workers, deadline), "runs", len(jobs)), 1
+    ):
+        runs.append(run)
+        result = Comparison.of(runs, unfinished=len(jobs) - left)
+        keep(result)
+    return result
 
 
 @dataclass(frozen=True)

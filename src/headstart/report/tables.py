@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -124,11 +123,9 @@ def comparison(result: Comparison) -> None:
 
 
 def save_comparison(result: Comparison, folder: Path) -> None:
-    """Write ``compare.json``, ``runs.csv`` and ``curves.png`` to ``folder``."""
+    """Write ``runs.csv`` and ``curves.png`` to ``folder``."""
     from headstart.report.pictures import curves
 
-    with written_aside(folder / "compare.json") as aside:
-        aside.write_text(json.dumps(result.to_json(), indent=1), encoding="utf-8")
     rows = [asdict(run) for run in result.runs]
     with (
         written_aside(folder / "runs.csv") as aside,

@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
-from headstart.errors import UsageError
+from headstart.errors import UsageError, differences
 from headstart.progress import log
 from headstart.store import written_aside
 
@@ -36,7 +36,6 @@ KEPT = 2
 """So many checkpoints are kept: the newest, and one in case it is damaged."""
 
 _NAME = re.compile(r"checkpoint-(\d{6,})\.safetensors")
-_LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -125,11 +124,11 @@ class Checkpoints:
             self.folder.rmdir()
 
     def _check(self, run: Mapping[str, Any]) -> None:
-        differences = _differences(run, {"format": FORMAT, **self._run})
-        if differences:
+        wrong = differences(run, {"format": FORMAT, **self._run})
+        if wrong:
             raise UsageError(
                 f"the checkpoints in {self.folder} are of another run:\n"
-                + "".join(f"  {line}\n" for line in differences)
+                + "".join(f"  {line}\n" for line in wrong)
                 + "Repeat the command line that they came from, or name another or an empty --out."
             )
 
@@ -194,34 +193,6 @@ def _read(path: Path) -> tuple[dict[str, Any], Saved]:
     content = json.loads(text)
     run = {"format": content["format"], **content["run"]}
     return run, Saved(tensors, content["facts"], path)
-
-
-def _differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return one line for each key whose value differs.
-
-    >>> _differences({"seed": 0, "options": {"epochs": 5}}, {"seed": 1, "options": {"epochs": 5}})
-    ['seed: was 0, is 1']
-    """
-    before, after = _flat(was), _flat(now)
-    return [
-        f"{key}: was {_cut(before.get(key, 'not given'))}, is {_cut(after.get(key, 'not given'))}"
-        for key in before | after
-        if before.get(key) != after.get(key)
-    ]
-
-
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in facts.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = json.dumps(value, ensure_ascii=False)
-    return flat
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 13]}…{text[-12:]}"
 
 
 def _sync(folder: Path) -> None:

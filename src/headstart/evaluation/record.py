@@ -1,0 +1,68 @@
+"""A comparison on disk: what is finished stays, and the next command goes on or adds to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import HeadstartError, UsageError, differences
+from headstart.evaluation.compare import Comparison, Run
+from headstart.store import written_aside
+
+
+class Record:
+    """``compare.json`` in a folder: the runs so far, and under which settings they were made.
+
+    Args:
+        folder: where it lies.
+        settings: what all its runs must have in common: data, options, seed. Those of a backbone
+            stand under ``backbone NAME`` and are compared only where both have that backbone.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        self.path = folder / "compare.json"
+        self._settings: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+
+    def runs(self) -> tuple[Run, ...]:
+        """Return the finished runs; none where there is no record yet.
+
+        Raises:
+            UsageError: the record was made under other settings; the message says which.
+            HeadstartError: it cannot be read.
+        """
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            before = found["settings"]
+            runs = tuple(Run(**row) for row in found["runs"])
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise HeadstartError(
+                f"{self.path} is no record of a comparison ({error!r}); name another --out."
+            ) from error
+        shared = {key for key in before | self._settings if _is_shared(key, before, self._settings)}
+        wrong = differences(_only(before, shared), _only(self._settings, shared))
+        if wrong:
+            raise UsageError(
+                f"{self.path} was measured under other settings:\n"
+                + "".join(f"  {line}\n" for line in wrong)
+                + "Repeat them to go on, or name another or an empty --out."
+            )
+        self._settings = before | self._settings
+        return runs
+
+    def keep(self, result: Comparison) -> None:
+        """Write the comparison as it is now, in place of the one before."""
+        content = {"settings": self._settings, **result.to_json()}
+        with written_aside(self.path) as aside:
+            aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _is_shared(key: str, *settings: Mapping[str, Any]) -> bool:
+    return not key.startswith("backbone ") or all(key in one for one in settings)
+
+
+def _only(settings: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key in keys}
