@@ -153,7 +153,7 @@ def test_the_file_is_plain_safetensors(tmp_path):
     with safe_open(tmp_path / "checkpoint-000001.safetensors", framework="numpy") as file:
         assert file.get_tensor("weight").tolist() == [4, 4, 4]
         content = json.loads(file.metadata()["checkpoint"])
-    assert content == {"format": 1, "run": RUN, "facts": {"step": 4}}
+    assert content == {"format": checkpoint.FORMAT, "run": RUN, "facts": {"step": 4}}
 
 
 def test_the_run_may_be_written_with_tuples(tmp_path):
@@ -505,9 +505,9 @@ def test_nothing_and_an_empty_group_of_options_differ(tmp_path):
 
 def test_a_checkpoint_of_a_newer_version_is_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "FORMAT", 2)
+        patch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
         saved(tmp_path, 1)
-    with pytest.raises(UsageError, match="format: was 2, is 1"):
+    with pytest.raises(UsageError, match="format: was "):
         Checkpoints(tmp_path, RUN).latest()
 
 

@@ -60,6 +60,7 @@ MAY_BE_HEAVY = {
     "training.activations",
     "training.adapters",
     "training.augment",
+    "training.best",
     "training.checkpoint",
     "training.contrastive",
     "training.freezing",
@@ -67,6 +68,7 @@ MAY_BE_HEAVY = {
     "training.l2sp",
     "training.loop",
     "training.objective",
+    "training.optimiser",
     "training.reading",
     "training.soup",
 }

@@ -25,7 +25,8 @@ from headstart.strategies.plan import HEAD, Group, Options, Plan, Stage
 from headstart.training import inputs, loop, objective
 from headstart.training.activations import VIEWS, Activations
 from headstart.training.inputs import Inputs, in_batches
-from headstart.training.loop import Job, Trained, cosine, train
+from headstart.training.loop import Job, Trained, train
+from headstart.training.optimiser import cosine
 
 NONE = np.empty(0, np.int64)
 PREPROCESS = resolve("glyphs").preprocess

@@ -31,7 +31,7 @@ from headstart.errors import UsageError, differences
 from headstart.progress import log
 from headstart.store import written_aside
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 """So many checkpoints are kept: the newest, and one in case it is damaged."""
 

@@ -47,25 +47,6 @@ def supervised_contrastive(z: Tensor, labels: Tensor, temperature: float = 0.1) 
     return anchor.sum() / (count > 0).sum().clamp(min=1)
 
 
-def pair_cosine(z: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean squared gap between cosine and 1 (same class) or 0 (not), over all pairs.
-
-    The loss that SetFit takes by default (sentence-transformers' CosineSimilarityLoss), over every
-    pair i < j of the batch instead of drawn ones.
-
-    Args:
-        z: shape (N, D), N at least 2.
-        labels: shape (N,).
-
-    >>> float(pair_cosine(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([1, 1])))
-    1.0
-    """
-    z = F.normalize(z, dim=1)
-    i, j = torch.triu_indices(len(z), len(z), offset=1, device=z.device)
-    same = (labels[i] == labels[j]).to(z.dtype)
-    return F.mse_loss((z @ z.T)[i, j], same)
-
-
 def contrastive_batches(
     labels: npt.NDArray[np.int64], *, batch: int, seed: int
 ) -> Iterator[Indices]:

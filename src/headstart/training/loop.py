@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +21,9 @@ from headstart.features.engine import Batch
 from headstart.features.heads import Head, fit_temperature
 from headstart.progress import log, track
 from headstart.strategies.plan import ADAPTERS, HEAD, Options, Plan, Stage
-from headstart.training import adapters, checkpoint, soup
+from headstart.training import adapters, checkpoint, optimiser
 from headstart.training.activations import VIEWS, Activations
+from headstart.training.best import Best, State
 from headstart.training.checkpoint import Checkpoints, Interrupts, Saved, deferred_interrupts
 from headstart.training.freezing import Watch
 from headstart.training.inputs import Indices, Inputs
@@ -33,8 +33,6 @@ from headstart.training.reading import Source, autocast, features, forward
 
 SMALL_SIDE = 64
 """Pictures up to this many pixels a side are small."""
-
-State = dict[str, Tensor]
 
 
 @dataclass
@@ -171,9 +169,7 @@ class _Place:
         batch: of the epoch, the next one.
         boundary: now; `auto-freeze` moves it within a stage.
         total: of the epoch's losses so far.
-        since: epochs since the best one.
         spent: seconds that the stage has taken.
-        best: losses of the states that are remembered, the least first.
         changed: blocks that were trained in any stage so far.
     """
 
@@ -182,9 +178,7 @@ class _Place:
     batch: int = 0
     boundary: int = 0
     total: float = 0.0
-    since: int = 0
     spent: float = 0.0
-    best: list[float] = field(default_factory=list)
     changed: list[int] = field(default_factory=list)
 
 
@@ -209,7 +203,7 @@ class _Run:
         self.history: list[dict[str, float]] = []
         self.cache = {"hits": 0, "misses": 0}
         self.unchanged = min(map(self._lowest, job.plan.stages))
-        self.best: list[State] = []
+        self.best = Best(self.options.soup)
         self.watch: Watch | None = None
         self.saved: Saved | None = None
         self.optimiser: torch.optim.Optimizer
@@ -239,7 +233,7 @@ class _Run:
     def _enter(self, number: int, stage: Stage) -> None:
         changed = sorted({*self.place.changed, *stage.trained})
         self.place = _Place(number, boundary=self._lowest(stage), changed=changed)
-        self.best = []
+        self.best = Best(self.options.soup)
         self.watch = Watch(stage.freeze) if stage.freeze else None
         if self.watch:
             self.watch.check(self._moving())
@@ -314,12 +308,11 @@ class _Run:
     def _leave(self, stage: Stage) -> None:
         """Go back to the best epoch, or to the average of the best."""
         self._done_with(self.source)
-        if len(self.best) > 1:
-            mixed, used = soup.greedy(self.best, self._score_of)
-            self.say(f"averaged the weights of {len(used)} of the {len(self.best)} best epochs")
-            self._restore(mixed)
-        elif self.best:
-            self._restore(self.best[0])
+        chosen, used = self.best.choose(self._score_of)
+        if chosen is not None:
+            self._restore(chosen)
+        if len(self.best.states) > 1:
+            self.say(f"averaged the weights of {used} of the {len(self.best.states)} best epochs")
 
     def _done_with(self, source: Source) -> None:
         below = any(block < self.place.boundary for block in self.place.changed)
@@ -338,11 +331,11 @@ class _Run:
             row |= {"boundary": place.boundary, "loss": loss}
             if len(self.select) and stage.objective == "classes":
                 row |= self._score()
-                self._remember(row["selection_loss"])
+                self.best.add(row["selection_loss"], self._state)
             row["seconds"] = time.perf_counter() - start
             self._note(row, stage.epochs)
             place.epoch, place.batch, place.total = place.epoch + 1, 0, 0.0
-            stale = self.options.early_stopping and place.since > patience
+            stale = self.options.early_stopping and self.best.since > patience
             if stale or self._done(stage) >= self._n_steps(stage):
                 return
             if place.epoch < stage.epochs:
@@ -375,7 +368,7 @@ class _Run:
 
     def _step(self, stage: Stage, indices: Indices, batch: Batch) -> float:
         """Take one step on one batch; return its loss."""
-        share = cosine(self._done(stage), self._n_steps(stage))
+        share = optimiser.cosine(self._done(stage), self._n_steps(stage))
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * share
         with autocast(self.job.device):
@@ -430,21 +423,8 @@ class _Run:
     # -- what is optimised ------------------------------------------------------------------------
 
     def _optimiser(self, stage: Stage) -> torch.optim.Optimizer:
-        """Return the optimiser of what is trained, and of nothing else."""
-        groups: list[dict[str, Any]] = []
-        for group in stage.groups:
-            blocks = [b for b in group.blocks if b < 0 or b >= self.place.boundary]
-            for decayed in (True, False):
-                # Scales, shifts and biases are not pulled towards zero (He et al. 2019).
-                found = [p for b in blocks for p in self._parameters(b) if (p.ndim > 1) == decayed]
-                pulled = decayed and not (stage.pull and HEAD not in blocks)
-                decay = self.options.weight_decay if pulled else 0.0
-                groups.append({"params": found, "lr": group.rate, "weight_decay": decay})
-        groups = [group for group in groups if group["params"]]
-        if self.options.optimiser == "sgd":
-            return torch.optim.SGD(groups, momentum=0.9)
-        # Fused: one pass over all weights, a fifth of the step of a small network otherwise.
-        return torch.optim.AdamW(groups, fused=self.job.device != "mps")
+        boundary, fused = self.place.boundary, self.job.device != "mps"
+        return optimiser.build(stage, boundary, self._parameters, self.options, fused=fused)
 
     def _parameters(self, block: int) -> list[nn.Parameter]:
         if block == HEAD:
@@ -472,16 +452,6 @@ class _Run:
     def _score_of(self, state: State) -> float:
         self._restore(state)
         return -self._score()["selection_loss"]
-
-    def _remember(self, loss: float) -> None:
-        """Keep the weights of this epoch if it is among the best."""
-        place, most = self.place, max(1, self.options.soup)
-        place.since = 0 if not place.best or loss < place.best[0] else place.since + 1
-        at = sum(known <= loss for known in place.best)
-        if at < most:
-            place.best.insert(at, loss)
-            self.best.insert(at, self._state())
-        del place.best[most:], self.best[most:]
 
     def temperature(self) -> float:
         """Return the temperature fitted on the selection part; 1 where there is none."""
@@ -519,20 +489,25 @@ class _Run:
             raise KeyboardInterrupt
 
     def _save(self, checkpoints: Checkpoints) -> None:
-        tensors = {f"now.{name}": tensor for name, tensor in self._state().items()}
-        for i, state in enumerate(self.best):
-            tensors |= {f"best{i}.{name}": tensor for name, tensor in state.items()}
-        packed, optimiser = checkpoint.pack_optimiser(self.optimiser)
-        tensors |= {f"optimiser.{name}": tensor for name, tensor in packed.items()}
-        random = checkpoint.random_state()
-        tensors |= {f"random.{name}": tensor for name, tensor in random.items()}
-        watched: State = {}
-        watch: dict[str, Any] = {}
-        if self.watch is not None:
-            watched, watch = self.watch.state()
-        tensors |= {f"watch.{name}": tensor for name, tensor in watched.items()}
-        facts = {"optimiser": optimiser, "watch": watch, "history": self.history}
-        checkpoints.save(tensors, facts | {"place": asdict(self.place), "cache": self.cache})
+        packed, optimiser_facts = checkpoint.pack_optimiser(self.optimiser)
+        watched, watch_facts = self.watch.state() if self.watch else ({}, {})
+        parts = {
+            "now": self._state(),
+            **{f"best{i}": state for i, state in enumerate(self.best.states)},
+            "optimiser": packed,
+            "random": checkpoint.random_state(),
+            "watch": watched,
+        }
+        facts = {
+            "place": asdict(self.place),
+            "best": {"losses": self.best.losses, "since": self.best.since},
+            "optimiser": optimiser_facts,
+            "watch": watch_facts,
+            "history": self.history,
+            "cache": self.cache,
+        }
+        tensors = {f"{part}.{name}": t for part, held in parts.items() for name, t in held.items()}
+        checkpoints.save(tensors, facts)
 
     def resume(self) -> int:
         """Take up the newest checkpoint, if there is one; return the stage to go on with."""
@@ -545,7 +520,9 @@ class _Run:
         self.place = replace(_Place(**facts["place"]))
         self.history, self.cache = facts["history"], facts["cache"]
         self._restore(_within("now", tensors))
-        self.best = [_within(f"best{i}", tensors) for i in range(len(self.place.best))]
+        best = facts["best"]
+        states = [_within(f"best{i}", tensors) for i in range(len(best["losses"]))]
+        self.best = Best(self.options.soup, states=states, **best)
         rule = self.job.plan.stages[self.place.stage].freeze
         if rule:
             self.watch = Watch.restore(rule, _within("watch", tensors), facts["watch"])
@@ -573,17 +550,3 @@ def _within(prefix: str, tensors: State) -> State:
     """Return the tensors whose names begin with ``prefix.``, without it."""
     start = f"{prefix}."
     return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
-
-
-def cosine(step: float, n_steps: int) -> float:
-    """Return the share of the peak rate at ``step``: a tenth of the steps up, then a cosine down.
-
-    Source: Loshchilov and Hutter 2017, arXiv:1608.03983, equation 5, without restarts.
-
-    >>> [round(cosine(s, 20), 2) for s in (0, 1, 2, 11, 19)]
-    [0.5, 1.0, 1.0, 0.5, 0.01]
-    """
-    warm = max(1, n_steps // 10)
-    if step < warm:
-        return min(1.0, (step + 1) / warm)
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, n_steps - warm)))
