@@ -53,6 +53,7 @@ MAY_BE_HEAVY = {
     "backbones.surgery",
     "backbones.textnets",
     "backbones.vision",
+    "backbones.weights",
     "estimator",
     "pretraining.glyphs",
     "report.pictures",

@@ -4,7 +4,7 @@
 - `registry`: from a name to an entry; where weights are looked for
 - `blocks`: the cut network: `forward_to(k)`, then `forward_from(k)`
 - `surgery`: find and take off the head, fit the first convolution to other channels
-- `build`: the network of any entry
+- `build`: the network of any entry; `weights`: its tensors in files
 - `vision`: build torchvision's, timm's and our own networks; `glyphs`: the embedded default
 - `huggingface`, `encoders`, `pooling`: text encoders: their folders, their blocks
 - `words`, `textnets`: text networks that are trained here

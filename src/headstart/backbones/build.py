@@ -5,6 +5,7 @@ from __future__ import annotations
 from headstart.backbones import encoders, textnets, vision
 from headstart.backbones.blocks import Backbone
 from headstart.backbones.entry import Entry
+from headstart.backbones.weights import tensors_of
 from headstart.data.images import Preprocess
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
@@ -22,7 +23,7 @@ def build(entry: Entry, *, seed: int = 0) -> Backbone:
     """
     if entry.kind == "image":
         return vision.build(entry, seed=seed)
-    tensors = vision.tensors_of(entry) if entry.weights else None
+    tensors = tensors_of(entry) if entry.weights else None
     if entry.library == "transformers":
         facts = {**entry.config, "architecture": entry.architecture, "weights": []}
         return encoders.build(facts, tensors, seed=seed)

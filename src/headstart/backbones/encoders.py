@@ -20,8 +20,8 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 from headstart.backbones.blocks import Backbone, Block
 from headstart.backbones.huggingface import FAMILIES, WHOLE, Family
 from headstart.backbones.pooling import POOLINGS, AttentionPooling, Pooling
+from headstart.backbones.weights import read_tensors
 from headstart.errors import BackboneError, unknown
-from headstart.store import written_aside
 
 State = tuple[Tensor, Tensor]
 """What stands between blocks: token ids or vectors, and the mask."""
@@ -79,36 +79,6 @@ def build(
             net.add_module(ATTENTION, _attention(facts["hidden_size"], tensors))
     blocks = _blocks(net, facts["architecture"], chosen, facts["normalise"])
     return Backbone(net, blocks, Tokens(), facts["hidden_size"]).eval()
-
-
-def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
-    """Return the tensors of safetensors files, or of torch's own, from which no code is run.
-
-    Raises:
-        BackboneError: a file cannot be read.
-    """
-    from safetensors.torch import load_file
-
-    found: dict[str, Tensor] = {}
-    for path in paths:
-        try:
-            if path.suffix == ".safetensors":
-                found |= load_file(path)
-            else:
-                found |= torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # both raise anything on a damaged file
-            raise BackboneError(f"{path} cannot be read: {error}") from error
-    return found
-
-
-def convert(paths: list[Path], out: Path) -> None:
-    """Write the tensors of ``paths``, see `read_tensors`, to the safetensors file ``out``."""
-    from safetensors.torch import save_file
-
-    # Tied weights share memory, which a file cannot.
-    tensors = {name: tensor.clone() for name, tensor in read_tensors(paths).items()}
-    with written_aside(out) as aside:
-        save_file(tensors, aside)
 
 
 def _network(facts: dict[str, Any], tensors: Mapping[str, Tensor] | None) -> nn.Module:

@@ -182,9 +182,9 @@ def _one_file(facts: dict[str, Any]) -> Path:
         return paths[0]
     kept = home() / "weights" / f"hf-{facts['sha256'][:32]}.safetensors"
     if not kept.is_file():
-        from headstart.backbones import encoders
+        from headstart.backbones.weights import convert
 
-        encoders.convert(paths, kept)
+        convert(paths, kept)
     return kept
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from headstart.backbones import surgery
 from headstart.backbones.blocks import Backbone, Normalise, chain
 from headstart.backbones.entry import Entry
+from headstart.backbones.weights import tensors_of
 from headstart.data.images import Preprocess
 from headstart.errors import BackboneError
 
@@ -77,17 +78,6 @@ def _network(entry: Entry) -> nn.Module:
         entry.architecture, weights=None, num_classes=outputs, **extra
     )
     return found
-
-
-def tensors_of(entry: Entry) -> dict[str, torch.Tensor]:
-    """Return the tensors of the weights file, as 32-bit floats, without the entry's prefix."""
-    from safetensors.torch import load_file
-
-    return {
-        name.removeprefix(entry.prefix): value.float() if value.is_floating_point() else value
-        for name, value in load_file(str(entry.weights)).items()
-        if name.startswith(entry.prefix)
-    }
 
 
 def _load(net: nn.Module, entry: Entry, tensors: dict[str, torch.Tensor]) -> None:

@@ -1,0 +1,53 @@
+"""Weights in files: safetensors, and torch's own from which no code is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from headstart.backbones.entry import Entry
+from headstart.errors import BackboneError
+from headstart.store import written_aside
+
+
+def tensors_of(entry: Entry) -> dict[str, Tensor]:
+    """Return the tensors of the weights file, as 32-bit floats, without the entry's prefix."""
+    from safetensors.torch import load_file
+
+    return {
+        name.removeprefix(entry.prefix): value.float() if value.is_floating_point() else value
+        for name, value in load_file(str(entry.weights)).items()
+        if name.startswith(entry.prefix)
+    }
+
+
+def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
+    """Return the tensors of safetensors files, or of torch's own, from which no code is run.
+
+    Raises:
+        BackboneError: a file cannot be read.
+    """
+    from safetensors.torch import load_file
+
+    found: dict[str, Tensor] = {}
+    for path in paths:
+        try:
+            if path.suffix == ".safetensors":
+                found |= load_file(path)
+            else:
+                found |= torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # both raise anything on a damaged file
+            raise BackboneError(f"{path} cannot be read: {error}") from error
+    return found
+
+
+def convert(paths: list[Path], out: Path) -> None:
+    """Write the tensors of ``paths``, see `read_tensors`, to the safetensors file ``out``."""
+    from safetensors.torch import save_file
+
+    # Tied weights share memory, which a file cannot.
+    tensors = {name: tensor.clone() for name, tensor in read_tensors(paths).items()}
+    with written_aside(out) as aside:
+        save_file(tensors, aside)
