@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import make_images, shared_data
-from headstart.data import cells, tables
+from headstart.data import cells, delimited
 from headstart.data.audit import audit
 from headstart.data.encoding import to_text
 from headstart.data.folders import in_order
@@ -321,7 +321,7 @@ def test_a_cell_of_megabytes(tmp_path):
 
 
 def test_a_cell_that_is_too_long_for_any_use(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "_BLOCK", 1 << 20)
+    monkeypatch.setattr(delimited, "BLOCK", 1 << 20)
     path = write(tmp_path / "t.csv", table([*ROWS * 9000, ("yes", "x" * (3 << 20))]))
     with pytest.raises(
         DataError, match="t.csv cannot be read as a table: a row is longer than 1 MB"

@@ -6,10 +6,7 @@ halfway down. pyarrow is imported only when a table is read.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,26 +15,20 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headstart.data import encoding
+from headstart.data import delimited, encoding
+from headstart.data.delimited import LOOK, SAMPLE, Delimited, Rows
 from headstart.errors import DataError, ItemError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet
 
-Rows = Sequence[Sequence[str | None]]
-
 SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"})
 """The endings of the files that are read as tables."""
 
-_SAMPLE = 1000
 _FEW = 20
 _ROWS = 4096
 _LONGEST_NAME = 60
-_WIDEST = 10_000
-
-# One row must fit into a block. Small blocks are for looking, large ones for cells of megabytes.
-_LOOK, _BLOCK = 1 << 20, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -96,9 +87,8 @@ def open_table(path: Path, is_header: Callable[[Rows], bool] = looks_like_header
     Raises:
         DataError: it is empty, damaged, or in an unknown encoding; the message says where.
     """
-    delimited = partial(_csv, is_header=is_header)
-    formats: dict[str, Callable[[Path], Table]]
-    formats = {".parquet": _parquet, ".csv": delimited, ".tsv": delimited}
+    rows = partial(_csv, is_header=is_header)
+    formats: dict[str, Callable[[Path], Table]] = {".parquet": _parquet, ".csv": rows, ".tsv": rows}
     with _naming(path):
         table = formats.get(path.suffix.lower(), _jsonl)(path)
 
@@ -121,7 +111,9 @@ def _naming(path: Path) -> Iterator[None]:
     except (OSError, ValueError, NotImplementedError) as error:
         why = str(error)
         if "straddling" in why:
-            why = f"a row is longer than {_BLOCK >> 20} MB; perhaps a quote is never closed"
+            why = (
+                f"a row is longer than {delimited.BLOCK >> 20} MB; perhaps a quote is never closed"
+            )
         raise DataError(f"{path} cannot be read as a table: {why}") from error
 
 
@@ -133,7 +125,7 @@ def _csv(path: Path, is_header: Callable[[Rows], bool]) -> Table:
         raise DataError(f"{path} is empty; a table with a label column is needed")
     if len(start) < 1 << 16 and not {"\n", "\r"} & set(start):
         raise DataError(f"{path} has no usable row: it is a single line that does not end")
-    source = _Csv(path, name, start)
+    source = Delimited(path, name, start)
     rows = source.look()
     header = is_header(rows)
     source.first_row += header
@@ -144,89 +136,6 @@ def _csv(path: Path, is_header: Callable[[Rows], bool]) -> Table:
         for name, column in zip(source.names, columns, strict=True)
     }
     return Table(path, source.names, sample, source.first_row, source.pieces, source.bad)
-
-
-class _Csv:
-    """One way to read one CSV file; ``bad`` fills while it is read."""
-
-    def __init__(self, path: Path, encoding_: str, start: str) -> None:
-        self.path = path
-        self.encoding = "utf-8" if encoding_ == "utf-8-sig" else encoding_
-        text = start.lstrip("\r\n")
-        delimiter = _delimiter(path, text)
-        self.layout = {"delimiter": delimiter, "quote_char": _quote(delimiter, text)}
-        self.empty = len(start[: len(start) - len(text)].splitlines())
-        self.first_row = 1 + self.empty
-        self.names: tuple[str, ...] = ()
-        self.bad: dict[int, str] = {}
-
-    def look(self) -> Rows:
-        """Return the first rows with all their columns, the header included."""
-        import pyarrow as pa
-
-        try:
-            first = next(self.read(None, _LOOK))
-        except pa.ArrowInvalid:
-            first = next(self.read(None, _BLOCK))
-        cells = [column.to_pylist() for column in first.slice(0, _SAMPLE + 1).columns]
-        return list(zip(*cells, strict=True))
-
-    def pieces(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield batches with ``columns``; a row that swallows the rest of the file is bad."""
-        self.bad.clear()
-        batches, count = self.read(columns, _BLOCK), 0
-        batch = next(batches, None)
-        while batch is not None:
-            following = next(batches, None)
-            count += len(batch)
-            if following is None and (lines := self._left_open(batch)):
-                last = self.first_row + count - 1 + len(self.bad)
-                self.bad[last] = f"its quote is never closed, and takes in {lines} lines"
-                batch = batch.slice(0, len(batch) - 1)
-            yield batch
-            batch = following
-
-    def read(self, columns: Sequence[str] | None, block: int) -> Iterator[pa.RecordBatch]:
-        """Yield batches of text; without ``columns`` all of them, the first row included."""
-        import pyarrow as pa
-        from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, open_csv
-
-        names = [f"f{i}" for i in range(_WIDEST)] if columns is None else self.names
-        options = ReadOptions(
-            use_threads=False,  # with threads, a bad row does not know its number
-            block_size=block,
-            column_names=None if columns is None else self.names,
-            autogenerate_column_names=columns is None,
-            skip_rows=self.empty,
-            skip_rows_after_names=0 if columns is None else self.first_row - self.empty - 1,
-            encoding=self.encoding,
-        )
-        parsing = ParseOptions(
-            **self.layout,
-            newlines_in_values=True,
-            ignore_empty_lines=False,  # or the numbers of the rows below would be wrong
-            invalid_row_handler=self._skip,
-        )
-        types = dict.fromkeys(names, pa.large_string())
-        texts = ConvertOptions(column_types=types, include_columns=list(columns or []))
-        return iter(open_csv(self.path, options, parsing, texts))
-
-    def _skip(self, row: Any) -> str:
-        lines = 1 + (row.text or "").count("\n")
-        over = f", over {lines} lines" if lines > 1 else ""
-        found = f"{row.actual_columns} columns instead of {row.expected_columns}{over}"
-        self.bad[row.number] = found
-        return "skip"
-
-    def _left_open(self, batch: pa.RecordBatch) -> int:
-        """Return how many lines the last cell of ``batch`` has if the file ends in its quotes."""
-        if not len(batch) or self.names[-1] not in batch.schema.names:
-            return 0
-        cell = batch.column(self.names[-1])[-1].as_py() or ""
-        with self.path.open("rb") as file:
-            file.seek(-min(64, self.path.stat().st_size), io.SEEK_END)
-            closed = file.read().rstrip(b"\r\n \0").endswith(b'"')
-        return 0 if closed else cell.count("\n") or cell.count("\r")
 
 
 def _is_number(text: str) -> bool:
@@ -241,37 +150,6 @@ def _says_nothing(column: Sequence[str | None]) -> bool:
     """Return whether all cells are blank, or numbers that each come once."""
     cells = [cell for cell in column if cell]
     return len(set(cells)) == len(cells) and all(map(_is_number, cells))
-
-
-def _delimiter(path: Path, start: str) -> str:
-    """Return the sign of the first line that most of the rows agree on."""
-    if path.suffix.lower() == ".tsv":
-        return "\t"
-    signs = [sign for sign in ",;\t|" if sign in start.splitlines()[0]]
-    return max(signs, key=partial(_agreement, start), default=",")
-
-
-def _agreement(start: str, sign: str) -> float:
-    """Return the share of the rows that have as many cells as most, if these are several."""
-    widths = Counter(map(len, csv.reader(io.StringIO(start, newline=""), delimiter=sign)))
-    width, count = widths.most_common(1)[0]
-    return count / widths.total() if width > 1 else 0.0
-
-
-def _quote(delimiter: str, start: str) -> str | bool:
-    """Many TSV files quote nothing and use the sign " as they like; then it must mean nothing."""
-    whole = start[: start.rfind("\n") + 1] or start
-    if delimiter != "\t" or _well_quoted(whole):
-        return '"'
-    same_width = len({line.count("\t") for line in whole.split("\n") if line.strip()}) == 1
-    return False if same_width else '"'
-
-
-def _well_quoted(text: str) -> bool:
-    try:
-        return bool(list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)))
-    except csv.Error:
-        return False
 
 
 def distinct(names: Iterable[str | None]) -> tuple[str, ...]:
@@ -302,7 +180,7 @@ def _jsonl(path: Path) -> Table:
             cells = [[_json_text(row.get(column)) for row in block] for column in columns]
             yield pa.record_batch([pa.array(cell, pa.large_string()) for cell in cells], schema)
 
-    first = list(islice(_json_rows(path, name, bad), _SAMPLE))
+    first = list(islice(_json_rows(path, name, bad), SAMPLE))
     if not first:
         raise DataError(
             f"{path} holds no JSON objects, one a line; line 1 {bad.get(1, 'is missing')}"
@@ -338,7 +216,7 @@ def _parquet(path: Path) -> Table:
     from pyarrow import parquet
 
     # Otherwise a column of a row group, which may be all rows, is read at once.
-    file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=_LOOK)
+    file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=LOOK)
     schema = file.schema_arrow
     if len(set(schema.names)) < len(schema):
         raise DataError(f"{path} has several columns of one name: {', '.join(schema.names)}")
@@ -350,7 +228,7 @@ def _parquet(path: Path) -> Table:
             cells = [_cells(batch.column(name), name in binary) for name in columns]
             yield pa.record_batch(cells, list(columns))
 
-    first = next(pieces(textual, _SAMPLE), None) if textual else None
+    first = next(pieces(textual, SAMPLE), None) if textual else None
     if first is None or not len(first):
         raise DataError(f"{path} has no rows with labels")
     looked = {name: first.column(name).to_pylist() for name in textual}
