@@ -322,3 +322,14 @@ def test_a_crash_leaves_the_old_bundle_or_none(
         api.fit(bars(), out=saved)
     assert bundle.load(saved).facts["seed"] == 0
     assert not list(saved.glob(".*"))
+
+
+def test_the_report_tells_how_the_boundary_moved(tmp_path: Path) -> None:
+    fit = api.fit(bars(20), strategy="gradual", options=Options(epochs=4), out=tmp_path / "moved")
+    page = (tmp_path / "moved" / "report.html").read_text(encoding="utf-8")
+    assert "<th>stage</th><th>epoch</th><th>frozen below block</th>" in page
+    assert ("inner accuracy" in page) == ("selection_loss" in fit.fitted.history[0])
+    api.fit(bars(9), strategy="partial:-1", options=Options(epochs=2), out=tmp_path / "fixed")
+    page = (tmp_path / "fixed" / "report.html").read_text(encoding="utf-8")
+    assert "<thead><tr><th>epoch</th><th>loss</th><th>time</th></tr></thead>" in page
+    assert "inner" not in page, "too few items to set some aside"

@@ -131,7 +131,7 @@ def test_show_errors_are_texts(saved: Path, run: Any) -> None:
     facts = json.loads((saved / "bundle.json").read_text("utf-8"))
     row = {"item": "t.csv:3", "label": "a", "predicted": "b", "probability": 0.9, "text": "so it"}
     (saved / "bundle.json").write_text(json.dumps(facts | {"errors": [row]}), "utf-8")
-    assert run("show", saved, "errors")[1] == "t.csv:3: b (90.0 %), is a: so it\n"
+    assert run("show", saved, "errors")[1] == "t.csv:3: taken for b (90.0 %), is a: so it\n"
     code, _, err = run("show", saved, "filters")
     assert code == 1 and "filters are of image models" in err
     assert run("show", saved, "embedding")[0] == 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -370,9 +371,10 @@ def _worst(held_out: Dataset, probabilities: Any) -> list[dict[str, Any]]:
         return rows
     number = {name: i for i, name in enumerate(held_out.names)}
     contents = (held_out.content(number[row["item"]]) for row in rows)
+    texts = (clean_text(content.decode("utf-8", "replace")) for content in contents)
     return [
-        row | {"text": clean_text(content.decode("utf-8", "replace"))[:BEGINNING]}
-        for row, content in zip(rows, contents, strict=True)
+        row | {"text": shorten(text, BEGINNING, placeholder=" …")}
+        for row, text in zip(rows, texts, strict=True)
     ]
 
 

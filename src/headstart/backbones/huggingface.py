@@ -170,7 +170,7 @@ def _described(name: str, folder: Path, facts: dict[str, Any]) -> Entry:
         preprocess=tokenize(folder, facts),
         weights=None,
         digest=facts["sha256"][:32],
-        source_domain="see the model card",
+        source_domain="what its model card says",
         config={part: facts[part] for part in PARTS},
     )
 

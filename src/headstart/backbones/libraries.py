@@ -126,7 +126,7 @@ def _timm_facts(architecture: str) -> dict[str, Any]:
         "interpolation": config["interpolation"],
         "mean": list(config["mean"]),
         "std": list(config["std"]),
-        "source_domain": "see the model card of timm",
+        "source_domain": "what its model card in timm says",
     }
 
 

@@ -24,9 +24,9 @@ h2 { font-size: 1rem; margin: 2.2rem 0 .5rem; }
 p { margin: .3rem 0; } .quiet { color: var(--quiet); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; min-width: 60%; }
-th { font-weight: 500; color: var(--quiet); }
 th, td { text-align: right; padding: .25rem .55rem .25rem 0; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
+th { font-weight: 500; color: var(--quiet); white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 5.5rem;
   overflow-wrap: anywhere; }
 .cell { text-align: center; padding: .25rem .6rem; }
@@ -148,18 +148,28 @@ def _list(title: str, lines: list[str]) -> str:
 
 
 def _history(rows: list[dict[str, float]]) -> str:
-    cells = [
-        [
-            f"{row['epoch'] + 1:g}",
-            f"{row['loss']:.4f}",
-            percent(row["selection_accuracy"]) if "selection_accuracy" in row else "",
-            clock(row["seconds"]),
-        ]
-        for row in rows
+    """Return the table of epochs; columns that say the same in all of them are left out."""
+    if not rows:
+        return ""
+    judged = any("selection_accuracy" in row for row in rows)
+    columns = [
+        ("stage", [f"{row['stage'] + 1:g}" for row in rows]),
+        ("epoch", [f"{row['epoch'] + 1:g}" for row in rows]),
+        ("frozen below block", [f"{row['boundary']:g}" for row in rows]),
+        ("loss", [f"{row['loss']:.4f}" for row in rows]),
+    ]
+    if judged:
+        found = [row.get("selection_accuracy") for row in rows]
+        columns.append(("inner accuracy", ["" if x is None else percent(x) for x in found]))
+    columns.append(("time", [clock(row["seconds"]) for row in rows]))
+    telling = [
+        (name, cells)
+        for name, cells in columns
+        if name not in ("stage", "frozen below block") or len(set(cells)) > 1
     ]
     note = "Chosen: the epoch with the least loss on an inner part of the training items."
-    head = ["epoch", "loss", "inner accuracy", "time"]
-    return _table("Training", head, cells, note) if cells else ""
+    lines = [list(cells) for cells in zip(*(cells for _, cells in telling), strict=True)]
+    return _table("Training", [name for name, _ in telling], lines, note if judged else "")
 
 
 def _made(facts: dict[str, Any]) -> str:

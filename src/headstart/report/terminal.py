@@ -123,7 +123,8 @@ def percent(share: float) -> str:
 
 def mistake(row: dict[str, Any]) -> str:
     """Return a confident mistake in a line; of a text also how it begins."""
-    said = f"{row['item']}: {row['predicted']} ({percent(row['probability'])}), is {row['label']}"
+    said = f"taken for {row['predicted']} ({percent(row['probability'])}), is {row['label']}"
+    said = f"{row['item']}: {said}"
     return f"{said}: {row['text']}" if row.get("text") else said
 
 
