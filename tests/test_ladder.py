@@ -61,6 +61,7 @@ MAY_BE_HEAVY = {
     "training.activations",
     "training.adapters",
     "training.augment",
+    "training.batchnorm",
     "training.best",
     "training.checkpoint",
     "training.contrastive",

@@ -21,12 +21,12 @@ from headstart.features.engine import Batch
 from headstart.features.heads import Head, fit_temperature
 from headstart.progress import log, track
 from headstart.strategies.plan import ADAPTERS, HEAD, Options, Plan, Stage
-from headstart.training import adapters, checkpoint, optimiser
+from headstart.training import adapters, batchnorm, checkpoint, optimiser
 from headstart.training.activations import VIEWS, Activations
 from headstart.training.best import Best, State
 from headstart.training.checkpoint import Checkpoints, Interrupts, Saved, deferred_interrupts
 from headstart.training.freezing import Watch
-from headstart.training.inputs import Indices, Inputs
+from headstart.training.inputs import PLAIN, Indices, Inputs, in_batches
 from headstart.training.l2sp import penalty
 from headstart.training.objective import Classes, Contrastive, Objective
 from headstart.training.reading import Source, autocast, features, forward
@@ -203,6 +203,7 @@ class _Run:
         self.history: list[dict[str, float]] = []
         self.cache = {"hits": 0, "misses": 0}
         self.unchanged = min(map(self._lowest, job.plan.stages))
+        self.settling = np.random.default_rng(job.seed).permutation(self.fit)[: batchnorm.ITEMS]
         self.best = Best(self.options.soup)
         self.watch: Watch | None = None
         self.saved: Saved | None = None
@@ -273,7 +274,9 @@ class _Run:
         # What is kept has fixed views; what is read anew in each epoch need not.
         inputs.views = o.views or (VIEWS if boundary else None)
         parts = [self.fit, self.select] if inputs.level is None else [self.select]
-        plain = np.concatenate(parts)
+        if self.job.plan.batch_statistics:
+            parts.append(self.settling)
+        plain = np.unique(np.concatenate(parts))
         if boundary == 0:
             inputs.keep_plain(plain)
             return inputs
@@ -327,6 +330,8 @@ class _Run:
         while place.epoch < stage.epochs:
             start = time.perf_counter()
             loss = self._epoch(stage)
+            if self.job.plan.batch_statistics:
+                batchnorm.settle(self.backbone, self.source, self._seen(), self.job.device)
             row: dict[str, float] = {"stage": place.stage, "epoch": place.epoch}
             row |= {"boundary": place.boundary, "loss": loss}
             if len(self.select) and stage.objective == "classes":
@@ -365,6 +370,11 @@ class _Run:
                 "try a smaller learning rate."
             )
         return place.total / sum(map(len, order[: place.batch]))
+
+    def _seen(self) -> Iterator[Batch]:
+        """Yield training items as evaluation would see them."""
+        for indices in in_batches(self.settling, self.options.batch):
+            yield self.source.collate(list(self.source.rows(indices, PLAIN)))
 
     def _step(self, stage: Stage, indices: Indices, batch: Batch) -> float:
         """Take one step on one batch; return its loss."""
