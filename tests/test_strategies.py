@@ -120,21 +120,26 @@ def test_first_beyond_the_network_says_how_far_it_goes(k: int) -> None:
 
 def test_gradual_moves_the_boundary_down() -> None:
     stages = plan("gradual", Options(epochs=10, body_rate=0.1, head_rate=0.2)).stages
-    assert [stage.boundary(4) for stage in stages] == [4, 2, 1, 0]
-    assert [stage.epochs for stage in stages] == [2, 2, 3, 3]
-    assert stages[0].groups == (Group((HEAD,), 0.2),)
+    assert [stage.boundary(4) for stage in stages] == [2, 1, 0]
+    assert [stage.epochs for stage in stages] == [3, 3, 4]
+    assert stages[0].groups == (Group((2, 3), 0.1), Group((HEAD,), 0.2))
     assert stages[-1].groups == plan("warm").stages[0].groups
+
+
+def test_gradual_starts_from_a_solved_head_as_gently_as_lp_ft() -> None:
+    gradual, once = plan("gradual", Options()), plan("lp-ft", Options())
+    assert gradual.probe == once.probe == "logistic"
+    assert gradual.stages[-1].groups == once.stages[0].groups
 
 
 @given(st.integers(1, 60), st.integers(1, 40))
 def test_gradual_takes_the_epochs_it_is_given(n_blocks: int, epochs: int) -> None:
     stages = plan("gradual", Options(epochs=epochs), n_blocks=n_blocks).stages
     assert sum(stage.epochs for stage in stages) == epochs
-    assert len(stages) == min(4, n_blocks + 1, epochs)
+    assert len(stages) == min(3, n_blocks, epochs)
     boundaries = [stage.boundary(n_blocks) for stage in stages]
     assert boundaries == sorted(set(boundaries), reverse=True)
     assert boundaries[-1] == 0
-    assert len(stages) == 1 or boundaries[0] == n_blocks
     assert all(HEAD in stage.groups[-1].blocks for stage in stages)
 
 

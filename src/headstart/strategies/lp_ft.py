@@ -20,7 +20,14 @@ class ProbeThenTune(Strategy):
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Put the boundary on top for the probe, then at 0, all at half the body's usual rate."""
-        body = options.body_rate or options.rates[0] / 2
-        # The head is solved already; at the rate of a new one its first steps would undo that.
-        rates = replace(options, body_rate=body, head_rate=options.head_rate or body)
-        return replace(train_from(0, n_blocks, n_train, rates), probe="logistic")
+        return replace(train_from(0, n_blocks, n_train, gentle(options)), probe="logistic")
+
+
+def gentle(options: Options) -> Options:
+    """Return the options with the rates of a network whose head is solved already.
+
+    At the rate of a new head its first steps would undo that; and the body takes half its usual
+    rate, the same for both.
+    """
+    body = options.body_rate or options.rates[0] / 2
+    return replace(options, body_rate=body, head_rate=options.head_rate or body)
