@@ -333,3 +333,27 @@ def test_the_report_tells_how_the_boundary_moved(tmp_path: Path) -> None:
     page = (tmp_path / "fixed" / "report.html").read_text(encoding="utf-8")
     assert "<thead><tr><th>epoch</th><th>loss</th><th>time</th></tr></thead>" in page
     assert "inner" not in page, "too few items to set some aside"
+
+
+def test_another_s_place_is_not_taken(tmp_path: Path, headstart_home: Path) -> None:
+    honest = api.fit(bars(), out=tmp_path / "honest").bundle
+    assert honest is not None
+    own = resolve("glyphs").with_channels(1).key()
+    assert bundle.load(honest).entries[0].key() == own, "what the fit has made is found again"
+    false = shutil.copytree(honest, tmp_path / "false")
+    tensors = load_file(false / "model.safetensors")
+    tensors = {k: -v if k.startswith("backbone") and v.ndim > 1 else v for k, v in tensors.items()}
+    save_file(tensors, false / "model.safetensors")
+    change(false, weights=file_digest(false / "model.safetensors"))
+    assert bundle.load(false).entries[0].key() != own
+    items = tmp_path / "items"
+    save_bars(items)
+    answers = [row["probability"] for row in bundle.load(honest).predict([items])]
+    list(bundle.load(false).predict([items]))
+    shutil.rmtree(headstart_home / "features", ignore_errors=True)
+    assert [row["probability"] for row in bundle.load(honest).predict([items])] == answers
+    # Where nothing is known of it, an honest one answers the same, from a graph of its own.
+    shutil.rmtree(headstart_home)
+    assert bundle.load(honest).entries[0].key() != own
+    again = [row["probability"] for row in bundle.load(honest).predict([items])]
+    np.testing.assert_allclose(again, answers, atol=1e-5)

@@ -6,11 +6,13 @@ numbers, backbones included. It loads without the training code, and runs no cod
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,7 @@ from headstart.data.texts import Tokenize
 from headstart.errors import BundleError
 from headstart.features.extract import Features, extract, vectors
 from headstart.features.heads import Head, Matrix, softmax
-from headstart.store import file_digest, written_aside
+from headstart.store import file_digest, home, written_aside
 from headstart.training.transfer import Fitted
 
 if TYPE_CHECKING:
@@ -180,6 +182,7 @@ def save(fitted: Fitted, path: Path, facts: dict[str, Any]) -> Bundle:
     with written_aside(path / "model.safetensors") as aside:
         save_file(_tensors(fitted), aside)
     digest = file_digest(path / "model.safetensors")
+    _vouch(digest, filter(partial(_unchanged, fitted), fitted.entries))
     with written_aside(path / "bundle.json") as aside:
         text = json.dumps(_facts(fitted, digest) | facts, indent=1, ensure_ascii=False)
         aside.write_text(text, encoding="utf-8")
@@ -256,8 +259,26 @@ def _assemble(folder: Path, facts: dict[str, Any]) -> Bundle:
 def _entry(folder: Path, weights: Path, facts: dict[str, Any], number: int) -> Entry:
     one = facts["backbones"][number]
     tokenize = Tokenize.saved(_tokenizer(folder, number)) if facts["kind"] == "text" else None
-    entry = from_facts(one, one["name"], weights, one["digest"], tokenize)
+    # What is kept goes by the digest of the weights: a file from elsewhere that states another's
+    # would put its own graph and features in that one's place.
+    known = _voucher(facts["weights"], one["digest"]).exists()
+    digest = one["digest"] if known else facts["weights"]
+    entry = from_facts(one, one["name"], weights, digest, tokenize)
     return replace(entry, prefix=f"backbone.{number}.")
+
+
+def _vouch(digest: str, entries: Iterable[Entry]) -> None:
+    """Note that the weights of ``entries`` are those in the file with this ``digest``."""
+    with suppress(OSError):  # without the note their graphs are made once more
+        for entry in entries:
+            voucher = _voucher(digest, entry.digest)
+            voucher.parent.mkdir(parents=True, exist_ok=True)
+            voucher.touch()
+
+
+def _voucher(digest: str, of: str) -> Path:
+    name = hashlib.blake2b(f"{digest}|{of}".encode(), digest_size=16).hexdigest()
+    return home() / "bundles" / name
 
 
 def _facts(fitted: Fitted, digest: str) -> dict[str, Any]:
@@ -269,7 +290,7 @@ def _facts(fitted: Fitted, digest: str) -> dict[str, Any]:
         entry.facts()
         | {
             "num_classes": 0,
-            "digest": entry.digest if fitted.backbone is None and entry.pretrained else digest,
+            "digest": entry.digest if _unchanged(fitted, entry) else digest,
         }
         for entry in fitted.entries
     ]
@@ -286,6 +307,10 @@ def _facts(fitted: Fitted, digest: str) -> dict[str, Any]:
         "history": fitted.history,
         "weights": digest,
     }
+
+
+def _unchanged(fitted: Fitted, entry: Entry) -> bool:
+    return fitted.backbone is None and entry.pretrained
 
 
 def _tensors(fitted: Fitted) -> dict[str, npt.NDArray[Any]]:
