@@ -576,6 +576,13 @@ def test_another_run_another_seed_another_draw() -> None:
     assert fit(seed=5).cache["misses"] == 0
 
 
+@pytest.mark.parametrize(("strategy", "told"), [("partial:3", True), ("warm", False)])
+def test_16_bits_are_told_where_they_are_kept(strategy: str, told: bool) -> None:
+    few = Options(epochs=1, batch=8, cache_half=True)
+    notes = api.fit(bars(), strategy=strategy, options=few, device="cpu").to_json()["notes"]
+    assert any("16-bit" in note for note in notes) == told
+
+
 def test_another_draw_comes_to_what_it_would_have_alone(headstart_home: Path) -> None:
     few = Options(epochs=1, batch=8)
 

@@ -37,6 +37,8 @@ with fewer, every example is worth more in training."""
 
 SELECTION_SHARE = 0.15
 
+HALVED = "activations were kept as 16-bit floats: training has seen them rounded (--cache-half)"
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -178,7 +180,11 @@ def transfer(
         raise UsageError(f"joined backbones ({_joined(ready)}) go with 'frozen', not '{name}'.")
     else:
         steps = _Steps(dataset, train, ready[0], name, options, seed, device, features, say)
-        fitted = replace(steps.run(resuming), notes=notes)
+        fitted = steps.run(resuming)
+        if options.cache_half and sum(fitted.cache.values()):
+            notes.append(HALVED)
+            say(HALVED)
+        fitted = replace(fitted, notes=notes)
     return replace(fitted, seconds=time.perf_counter() - start)
 
 
