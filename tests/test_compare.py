@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +167,43 @@ def test_a_worker_that_is_killed_is_told(monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "_enter", _dies)
     with pytest.raises(HeadstartError, match="--workers 1"):
         api.compare(bars(), strategies=["partial:-1"], draws=2, workers=2, options=ONE)
+
+
+STARTED = """
+import sys
+from conftest import bars
+from headstart import api
+from headstart.evaluation import compare
+from headstart.strategies.plan import Options
+
+class Bench(compare._Bench):
+    def run(self, job):
+        import os, signal
+        print(os.getpid(), flush=True)
+        signal.pause()
+
+compare._Bench = Bench
+if __name__ == "__main__":
+    api.compare(bars(), strategies=["partial:-1"], draws=2, workers=2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for processes as Linux does")
+def test_workers_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    script = tmp_path / "started.py"
+    script.write_text(STARTED, "utf-8")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen(
+        [sys.executable, script], env=environment, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        workers = [os.pidfd_open(int(parent.stdout.readline())) for _ in range(2)]
+        parent.kill()
+        for worker in workers:
+            ended, _, _ = select.select([worker], [], [], 60)
+            os.close(worker)
+            assert ended, "it would run, or wait, for ever"
 
 
 def test_what_is_measured_on_goes_up_to_the_boundary_once(

@@ -181,7 +181,7 @@ def transfer(
     else:
         steps = _Steps(dataset, train, ready[0], name, options, seed, device, features, say)
         fitted = steps.run(resuming)
-        if options.cache_half and sum(fitted.cache.values()):
+        if options.cache_half and any(fitted.cache.values()):
             notes.append(HALVED)
             say(HALVED)
         fitted = replace(fitted, notes=notes)
