@@ -304,6 +304,8 @@ def test_a_comparison_of_something_else_is_refused(
     (tmp_path / "compare.json").write_text("{", "utf-8")
     with pytest.raises(HeadstartError, match="is no record of a comparison"):
         api.compare(bars(), resume=True, **how)
+    with pytest.raises(FileExistsError):
+        api.compare(bars(), **how | {"out": tmp_path / "compare.json"})
     with pytest.raises(UsageError, match="give the folder"):
         api.compare(bars(), resume=True, **how | {"out": None})
 

@@ -19,9 +19,13 @@ class Record:
         folder: where it lies.
         settings: what all its runs must have in common: data, options, seed. Those of a backbone
             stand under ``backbone NAME`` and are compared only where both have that backbone.
+
+    Raises:
+        OSError: the folder cannot be made.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)  # or what cannot be written is told at the end
         self.path = folder / "compare.json"
         self._settings: dict[str, Any] = json.loads(json.dumps(dict(settings)))
 
