@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -17,6 +18,7 @@ from conftest import bars
 from headstart import api
 from headstart.errors import DataError, HeadstartError, UsageError
 from headstart.evaluation import compare as module
+from headstart.evaluation import record
 from headstart.evaluation.compare import Comparison, Run, summarise
 from headstart.evaluation.metrics import mean_interval
 from headstart.strategies.plan import Options
@@ -284,6 +286,18 @@ def test_a_comparison_is_added_to(tmp_path: Path, glyph_graph: Any) -> None:
     assert len(found.runs) == 2 * 2 * 2
     again = api.compare(bars(), strategies=["frozen"], shots=[1], draws=2, resume=True, **how)
     assert again.runs == found.runs, "what is there stays, whatever is asked for"
+
+
+def test_a_full_disk_stops_no_comparison(
+    tmp_path: Path, monkeypatch: Any, caplog: Any, glyph_graph: Any
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(record, "written_aside", full)
+    found = api.compare(bars(), strategies=["frozen"], draws=2, out=tmp_path)
+    assert len(found.runs) == 2
+    assert caplog.text.count("cannot be kept") == 2
 
 
 @pytest.mark.parametrize(

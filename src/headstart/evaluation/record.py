@@ -9,6 +9,7 @@ from typing import Any
 
 from headstart.errors import HeadstartError, UsageError, differences
 from headstart.evaluation.compare import Comparison, Run
+from headstart.progress import log
 from headstart.store import written_aside
 
 
@@ -58,10 +59,13 @@ class Record:
         return runs
 
     def keep(self, result: Comparison) -> None:
-        """Write the comparison as it is now, in place of the one before."""
+        """Write the comparison as it now is, in place of the last; a full disk stops nothing."""
         content = {"settings": self._settings, **result.to_json()}
-        with written_aside(self.path) as aside:
-            aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        try:
+            with written_aside(self.path) as aside:
+                aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        except OSError as error:
+            log.warning("the comparison cannot be kept in %s (%s); going on", self.path, error)
 
 
 def _is_shared(key: str, *settings: Mapping[str, Any]) -> bool:
