@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import bars, save_bars
@@ -51,6 +54,17 @@ def test_curves(tmp_path: Path) -> None:
     width, height = size(tmp_path / "curves.png")
     assert 500 < width < 1500
     assert 300 < height < 1000
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=30), st.floats(0.1, 20))
+def test_names_stand_apart_and_in_their_order(heights: list[float], gap: float) -> None:
+    heights = sorted(heights)
+    places = pictures.spread(heights, gap, 0.0, 100.0)
+    assert all(-1e-9 <= place <= 100 + 1e-9 for place in places)
+    room = min(gap, 100 / max(1, len(heights) - 1))
+    assert all(b - a >= room - 1e-9 for a, b in pairwise(places))
+    if all(b - a >= gap for a, b in pairwise(heights)):
+        assert places == pytest.approx(heights), "nobody is moved without need"
 
 
 def test_curves_of_one_point(tmp_path: Path) -> None:

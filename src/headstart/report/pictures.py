@@ -20,7 +20,16 @@ from headstart.evaluation.compare import Comparison
 from headstart.store import written_aside
 
 INK, QUIET = "#1f2933", "#9aa5b1"
-COLOURS = ("#0b6e4f", "#c8553d", "#3d5a98", "#b8860b", "#7b4b94", "#2a9d8f", "#8d5524", "#5c677d")
+COLOURS = (
+    *("#0b6e4f", "#c8553d", "#3d5a98", "#b8860b", "#7b4b94", "#2a9d8f", "#8d5524", "#5c677d"),
+    *("#d6336c", "#5f7a0f", "#1c7ed6", "#e8590c"),
+)
+LINES = ("-", "--", ":")
+"""How lines are drawn once all colours are taken, and taken again."""
+
+NAME = 0.2
+"""Inches of height that a line's name takes."""
+
 WIDE_FONTS = (
     "Noto Sans CJK",
     "Noto Sans SC",
@@ -65,7 +74,8 @@ def _save(figure: Figure, path: Path) -> None:
 
 def curves(result: Comparison, path: Path) -> None:
     """Draw accuracy against shots, a line a strategy with the band of its 95 % interval."""
-    figure = _figure(6.4, 4.2)
+    lines = len({(row.backbone, row.strategy) for row in result.summary})
+    figure = _figure(6.4, max(4.2, NAME * lines + 1))
     _curves(figure.subplots(), result)
     _save(figure, path)
 
@@ -78,12 +88,12 @@ def _curves(axes: Any, result: Comparison) -> None:
     for number, (backbone, strategy) in enumerate(lines):
         rows = [r for r in result.summary if (r.backbone, r.strategy) == (backbone, strategy)]
         x = [shots.index(r.shots) for r in rows]
-        colour = COLOURS[number % len(COLOURS)]
+        colour, style = COLOURS[number % len(COLOURS)], LINES[number // len(COLOURS) % len(LINES)]
         low, high = (
             [100 * np.clip(getattr(r, end), 0, 1) for r in rows] for end in ("low", "high")
         )
-        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(x, [100 * r.mean for r in rows], "o-", color=colour, lw=2, ms=5)
+        axes.fill_between(x, low, high, color=colour, alpha=min(0.15, 0.6 / len(lines)), lw=0)
+        axes.plot(x, [100 * r.mean for r in rows], "o", ls=style, color=colour, lw=2, ms=5)
         ends.append(
             (100 * rows[-1].mean, f"{backbone} {strategy}" if several else strategy, colour)
         )
@@ -95,12 +105,13 @@ def _curves(axes: Any, result: Comparison) -> None:
 
 
 def _name_lines(axes: Any, ends: list[tuple[float, str, str]]) -> None:
-    """Write each line's name at its end, pushed apart so that none covers another."""
+    """Write each line's name at its end, as near to it as the other names leave room."""
+    ends = sorted(ends)
     bottom, top = axes.get_ylim()
-    gap, below = 0.055 * (top - bottom), -np.inf
-    for height, name, colour in sorted(ends):
-        at = max(height, below + gap)
-        below = at
+    gap = NAME * (top - bottom) / (axes.figure.get_figheight() - 0.8)
+    for at, (_, name, colour) in zip(
+        spread([height for height, _, _ in ends], gap, bottom, top), ends, strict=True
+    ):
         axes.annotate(
             name,
             (1.01, at),
@@ -109,6 +120,27 @@ def _name_lines(axes: Any, ends: list[tuple[float, str, str]]) -> None:
             annotation_clip=False,
             **_text(color=colour, weight="bold"),
         )
+
+
+def spread(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Return places from ``low`` to ``high`` nearest to ``heights``, ``gap`` apart at least.
+
+    Args:
+        heights: ascending.
+        gap: between two places; less where there is no room for it.
+        low: of the lowest place.
+        high: of the highest.
+
+    >>> spread([1.0, 5.0, 5.0, 9.9], 1.0, 0.0, 10.0)
+    [1.0, 4.5, 5.5, 9.9]
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    gap = min(gap, (high - low) / max(1, len(heights) - 1))
+    steps = gap * np.arange(len(heights))
+    wanted = np.asarray(heights, np.float64) - steps
+    top = max(low, high - float(steps[-1]))
+    return (isotonic_regression(wanted, y_min=low, y_max=top) + steps).tolist()  # type: ignore[no-any-return]
 
 
 def _plain(axes: Any) -> None:
