@@ -230,7 +230,7 @@ def test_show_errors_and_embedding(saved: Path, data: Path, tmp_path: Path, run:
     assert run("fit", mixed, "--val", "0.5", "--out", tmp_path / "wrong").code == 0
     out = tmp_path / "errors.png"
     shown = run("show", tmp_path / "wrong", "errors", "--out", out)
-    assert ".png: bar " in shown.out
+    assert ".png: taken for bar " in shown.out
     assert str(out) in shown.out
     width, height = size(out)
     assert min(width, height) > 150

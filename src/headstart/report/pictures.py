@@ -108,7 +108,7 @@ def _name_lines(axes: Any, ends: list[tuple[float, str, str]]) -> None:
     """Write each line's name at its end, as near to it as the other names leave room."""
     ends = sorted(ends)
     bottom, top = axes.get_ylim()
-    gap = NAME * (top - bottom) / (axes.figure.get_figheight() - 0.8)
+    gap = NAME * (top - bottom) / (axes.bbox.height / axes.figure.dpi)
     for at, (_, name, colour) in zip(
         spread([height for height, _, _ in ends], gap, bottom, top), ends, strict=True
     ):
