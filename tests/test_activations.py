@@ -1049,7 +1049,7 @@ def test_two_runs_at_once(
 def test_two_processes_at_once(tmp_path: Path, headstart_home: Path) -> None:
     data = save_bars(tmp_path / "data", 40)
     line = [sys.executable, "-m", "headstart", "fit", str(data), "--strategy", "partial:1"]
-    line += ["--augment", "light", "--epochs", "1", "--json", "--out"]
+    line += ["--augment", "light", "--epochs", str(VIEWS), "--json", "--out"]
     digests = []
     for outs in ("ab", "c"):
         started = [
