@@ -314,6 +314,7 @@ class _Run:
         chosen, used = self.best.choose(self._score_of)
         if chosen is not None:
             self._restore(chosen)
+        self._settle()  # nobody has where no epoch was judged, or where several were averaged
         if len(self.best.states) > 1:
             self.say(f"averaged the weights of {used} of the {len(self.best.states)} best epochs")
 
@@ -330,11 +331,10 @@ class _Run:
         while place.epoch < stage.epochs:
             start = time.perf_counter()
             loss = self._epoch(stage)
-            if self.job.plan.batch_statistics:
-                batchnorm.settle(self.backbone, self.source, self._seen(), self.job.device)
             row: dict[str, float] = {"stage": place.stage, "epoch": place.epoch}
             row |= {"boundary": place.boundary, "loss": loss}
             if len(self.select) and stage.objective == "classes":
+                self._settle()
                 row |= self._score()
                 self.best.add(row["selection_loss"], self._state)
             row["seconds"] = time.perf_counter() - start
@@ -371,10 +371,12 @@ class _Run:
             )
         return place.total / sum(map(len, order[: place.batch]))
 
-    def _seen(self) -> Iterator[Batch]:
-        """Yield training items as evaluation would see them."""
-        for indices in in_batches(self.settling, self.options.batch):
-            yield self.source.collate(list(self.source.rows(indices, PLAIN)))
+    def _settle(self) -> None:
+        """Give batch norm that learns from batches the statistics of the network as it now is."""
+        if self.job.plan.batch_statistics:
+            parts = in_batches(self.settling, self.options.batch)
+            seen = (self.source.collate(list(self.source.rows(one, PLAIN))) for one in parts)
+            batchnorm.settle(self.backbone, self.source, seen, self.job.device)
 
     def _step(self, stage: Stage, indices: Indices, batch: Batch) -> float:
         """Take one step on one batch; return its loss."""
