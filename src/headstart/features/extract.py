@@ -20,6 +20,7 @@ from headstart.data.images import Preprocess
 from headstart.data.scan import Scanned, scan
 from headstart.errors import BackboneError
 from headstart.features.engine import Batch, Engine, Vectors, engine, weights_key
+from headstart.features.heads import Examples
 from headstart.progress import log, track
 from headstart.store import DIGEST, Digests, Store, home
 
@@ -29,6 +30,7 @@ class Features:
     """The features of a data set's usable items, in the store; rows are read when asked for.
 
     Attributes:
+        dataset: whose items they are; indices are indices of its items.
         digests: shape (N,), of the data set's items.
         stores: one a backbone; their vectors are joined.
         hits: items whose features were there before, all backbones counted.
@@ -36,6 +38,7 @@ class Features:
         seconds: that this took.
     """
 
+    dataset: Dataset
     digests: Digests
     stores: tuple[Store, ...]
     hits: int
@@ -57,6 +60,22 @@ class Features:
         wanted = self.digests[indices]
         parts = [store.get(wanted)["vector"] for store in self.stores]
         return np.concatenate(parts, axis=1) if len(parts) > 1 else np.asarray(parts[0])
+
+    def examples(self, indices: npt.NDArray[np.int64]) -> Examples:
+        """Return the features of the items at ``indices`` together with their labels."""
+        found, dataset = self.rows(indices), self.dataset
+        labels = dataset.labels[indices]
+        return Examples(found, labels, len(dataset.classes), tuple(self.widths))
+
+    def of(self, dataset: Dataset) -> Features:
+        """Return the features, once it is sure that they are those of ``dataset`` and no other.
+
+        Raises:
+            ValueError: they are of another data set, whose indices mean other items.
+        """
+        if self.dataset is not dataset:
+            raise ValueError("these features are of the items of another data set")
+        return self
 
 
 class _Source:
@@ -142,7 +161,7 @@ def extract(
     passes = _passes(dataset, sources)
     try:
         audit = collect(dataset, next(passes))
-        return audit, _finish(audit.digests, sources, passes, start)
+        return audit, _finish(dataset, audit.digests, sources, passes, start)
     finally:  # interrupted or not: what was computed is kept
         for source in sources:
             source.flush()
@@ -166,7 +185,7 @@ def vectors(
     passes = _passes(dataset, sources)
     seen = list(next(passes))
     digests = np.array([item.digest for item in seen], DIGEST)
-    features = _finish(digests, sources, passes, start)
+    features = _finish(dataset, digests, sources, passes, start)
     return {item.index: item.fault for item in seen if item.fault}, features
 
 
@@ -178,7 +197,11 @@ def _passes(dataset: Dataset, sources: Sequence[_Source]) -> Iterator[Iterator[S
 
 
 def _finish(
-    digests: Digests, sources: list[_Source], passes: Iterator[Iterator[Scanned]], start: float
+    dataset: Dataset,
+    digests: Digests,
+    sources: list[_Source],
+    passes: Iterator[Iterator[Scanned]],
+    start: float,
 ) -> Features:
     for remaining in passes:
         for _ in remaining:
@@ -186,7 +209,7 @@ def _finish(
     stores = tuple(source.finish() for source in sources)
     hits = sum(source.hits for source in sources)
     misses = sum(source.misses for source in sources)
-    return Features(digests, stores, hits, misses, time.perf_counter() - start)
+    return Features(dataset, digests, stores, hits, misses, time.perf_counter() - start)
 
 
 def _pass(dataset: Dataset, sources: list[_Source]) -> Iterator[Scanned]:

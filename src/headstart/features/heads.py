@@ -30,11 +30,36 @@ scaled to a mean square length of 10."""
 SMALL = 4_000_000
 """Numbers in a feature matrix below which one thread solves fastest."""
 
-ABSENT = -1e30
-"""Bias of a class without examples: never answered, however far an item is from all others."""
+ABSENT = -20.0
+"""Logit of a class without examples, where the best of the others has 0 or more: it is never
+answered, however far an item is from all others, and yet no loss is ruined by it."""
 
 MOST_ROWS_TO_CHOOSE = 4000
 """Rows that choosing C looks at; the final head is solved on all of them."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Features of items and the classes of the same items, cut together and so always in step.
+
+    Attributes:
+        features: shape (N, D).
+        labels: shape (N,), 0..``n_classes`` - 1; row i of both is one item.
+        n_classes: number of classes, also of those that have no example.
+        widths: lengths of the vectors that were joined, where they were; they add up to D.
+
+    Raises:
+        ValueError: not as many labels as features.
+    """
+
+    features: Matrix
+    labels: Labels
+    n_classes: int
+    widths: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.features) != len(self.labels):
+            raise ValueError(f"{len(self.features)} features, but {len(self.labels)} labels")
 
 
 @dataclass(frozen=True)
@@ -119,15 +144,30 @@ def _rows(values: Any, n_classes: int, present: Labels) -> Matrix:
     return out
 
 
+def _of_present(
+    n_classes: int, present: Labels, weight: Any, bias: Any, square: Any = None
+) -> Head:
+    """Return the head of all classes from what was solved for the ``present`` ones, one row each.
+
+    Where some are absent, the others' rows are shifted to a mean of zero, which changes no
+    probability: the best of them then has a logit of 0 or more on any item, wherever it lies.
+    """
+    if len(present) < n_classes:
+        weight, bias = weight - np.mean(weight, axis=0), bias - np.mean(bias)
+        square = None if square is None else square - np.mean(square, axis=0)
+    full_bias = np.full(n_classes, ABSENT, np.float32)
+    full_bias[present] = bias
+    squares = None if square is None else _rows(square, n_classes, present)
+    return Head(_rows(weight, n_classes, present), full_bias, squares)
+
+
 def _from_estimator(estimator: Any, n_classes: int) -> Head:
     """Turn scikit-learn's coefficients into a head; two classes share one row there."""
     present = np.asarray(estimator.classes_, np.int64)
     weight, bias = np.atleast_2d(estimator.coef_), np.atleast_1d(estimator.intercept_)
     if len(present) == 2 and len(weight) == 1:
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-    full_bias = np.full(n_classes, ABSENT, np.float32)
-    full_bias[present] = bias
-    return Head(_rows(weight, n_classes, present), full_bias)
+    return _of_present(n_classes, present, weight, bias)
 
 
 @_solver("logistic")
@@ -160,9 +200,8 @@ def _logistic(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
 
     options = {"maxiter": 2000, "maxfun": 4000, "gtol": 1e-4 * max(cost, 1e-3), "ftol": 1e-10}
     found = minimize(loss, np.zeros(k * (width + 1)), jac=True, method="L-BFGS-B", options=options)
-    bias = np.full(n_classes, ABSENT, np.float32)
-    bias[present] = found.x[k * width :]
-    return Head(_rows(found.x[: k * width].reshape(k, width), n_classes, present), bias)
+    weight, bias = found.x[: k * width].reshape(k, width), found.x[k * width :]
+    return _of_present(n_classes, present, weight, bias)
 
 
 @_solver("svm")
@@ -186,9 +225,7 @@ def _centroid(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     """Nearest class mean: -|x - m|^2, of which the term |x|^2, equal for all, is left out."""
     present = np.unique(y)
     means = np.stack([x[y == c].mean(axis=0) for c in present])
-    bias = np.full(n_classes, ABSENT, np.float32)
-    bias[present] = -(means**2).sum(axis=1)
-    return Head(_rows(2 * means, n_classes, present), bias)
+    return _of_present(n_classes, present, 2 * means, -(means**2).sum(axis=1))
 
 
 @_solver("bayes")
@@ -200,49 +237,41 @@ def _bayes(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     # constant in a class would decide alone.
     model = GaussianNB(var_smoothing=1e-2).fit(x, y)
     mean, var = model.theta_, np.maximum(model.var_, 1e-12)  # 0 where all rows are equal
-    bias = np.full(n_classes, ABSENT, np.float32)
-    bias[model.classes_] = np.log(model.class_prior_) - 0.5 * (
-        np.log(2 * np.pi * var) + mean**2 / var
-    ).sum(axis=1)
-    weight = _rows(mean / var, n_classes, model.classes_)
-    return Head(weight, bias, square=_rows(-0.5 / var, n_classes, model.classes_))
+    density = 0.5 * (np.log(2 * np.pi * var) + mean**2 / var).sum(axis=1)
+    bias = np.log(model.class_prior_) - density
+    return _of_present(n_classes, model.classes_, mean / var, bias, -0.5 / var)
 
 
-def solve(
-    name: str,
-    features: Matrix,
-    labels: Labels,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    widths: Sequence[int] = (),
-) -> Head:
+def solve(name: str, examples: Examples, *, seed: int = 0) -> Head:
     """Return the head called ``name``, its C chosen and its temperature fitted by inner folds.
 
-    ``widths`` are the lengths of the vectors that were joined, where they were.
-    Nothing but ``features``, shape (N, D), and ``labels``, shape (N,), of the training split is
-    looked at. A class with a single example has no part in the inner folds; where fewer than two
-    classes have more, C is 1 and the temperature stays 1.
+    Nothing but ``examples``, of the training split, is looked at. A class with a single example
+    has no part in the inner folds; where fewer than two classes have more, C is 1 and the
+    temperature stays 1. A class without any is never answered.
 
     Raises:
         UsageError: no such head.
 
     >>> x = np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)
-    >>> head = solve("logistic", x, np.array([0, 0, 1, 1]), 2)
+    >>> head = solve("logistic", Examples(x, np.array([0, 0, 1, 1]), 2))
     >>> head.logits(x).argmax(axis=1).tolist()
     [0, 0, 1, 1]
     """
     if name not in SOLVERS:
         raise unknown("head", name, SOLVERS)
     strengths = STRENGTHS if name in HAS_STRENGTH else (1.0,)
+    features, labels, n_classes = examples.features, examples.labels, examples.n_classes
     with _few_threads(features):
-        x, unscale = _scaled(features, widths or [features.shape[1]])
+        x, unscale = _scaled(features, examples.widths or [features.shape[1]])
         x, unrotate = _rotated(x) if name in HAS_STRENGTH else (x, _same)
         folds = _inner_folds(labels, n_classes, seed)
         strength, temperature = _choose(name, x, labels, n_classes, strengths, folds)
         head = SOLVERS[name](x, labels, n_classes, strength)
     chosen = f"C={strength:g}" if name in HAS_STRENGTH else ""
-    return replace(unscale(unrotate(head)), temperature=temperature, chosen=chosen)
+    found = replace(unscale(unrotate(head)), temperature=temperature, chosen=chosen)
+    absent = np.bincount(labels, minlength=n_classes) == 0
+    # The temperature is not the absent classes' own: they keep their logit under any.
+    return replace(found, bias=np.where(absent, np.float32(ABSENT * temperature), found.bias))
 
 
 @contextmanager

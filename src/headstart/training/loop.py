@@ -227,6 +227,8 @@ class _Run:
             checkpoint.unpack_optimiser(self.optimiser, _within("optimiser", tensors), facts)
             checkpoint.set_random_state(_within("random", tensors))
             self.saved = None
+        elif self.job.probe is not None:
+            self._judge_the_start(stage)
         self._epochs(stage)
         self._check_frozen()
         self._leave(stage)
@@ -324,6 +326,20 @@ class _Run:
             source.forget()  # above weights that only this run has come to,
             self.source = self.inputs  # and that its best epochs need not share
 
+    def _chooses(self, stage: Stage) -> bool:
+        """Whether the best epoch of ``stage`` is chosen, by the items set aside for it."""
+        return len(self.select) > 0 and stage.objective == "classes"
+
+    def _judge_the_start(self, stage: Stage) -> None:
+        """Let a start that knows something already, a solved head, take part as "no step at all".
+
+        Without it training could end below the probe that it began with.
+        """
+        if self._chooses(stage):
+            score = self._score()
+            self.best.add(score["selection_loss"], self._state)
+            self.say(f"before any step: inner accuracy {score['selection_accuracy']:.3f}")
+
     # -- epochs -----------------------------------------------------------------------------------
 
     def _epochs(self, stage: Stage) -> None:
@@ -333,7 +349,7 @@ class _Run:
             loss = self._epoch(stage)
             row: dict[str, float] = {"stage": place.stage, "epoch": place.epoch}
             row |= {"boundary": place.boundary, "loss": loss}
-            if len(self.select) and stage.objective == "classes":
+            if self._chooses(stage):
                 self._settle()
                 row |= self._score()
                 self.best.add(row["selection_loss"], self._state)

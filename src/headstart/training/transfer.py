@@ -19,7 +19,7 @@ from headstart.data.images import Preprocess
 from headstart.data.split import inner
 from headstart.errors import UsageError
 from headstart.features.extract import Features, extract
-from headstart.features.heads import Head, Matrix, solve
+from headstart.features.heads import Examples, Head, Matrix, solve
 from headstart.progress import log
 from headstart.store import digest
 from headstart.strategies.plan import Options, Strategy
@@ -89,7 +89,7 @@ class Fitted:
         if self.backbone is None:
             if features is None:
                 _, features = extract(dataset, self.entries, device=device, seed=self.seed)
-            return self.head.logits(features.rows(indices))
+            return self.head.logits(features.of(dataset).rows(indices))
         from headstart.training.inputs import Inputs
 
         inputs = Inputs(dataset, self.entries[0].preprocess)
@@ -112,10 +112,9 @@ class Fitted:
 
     def solved(self, solver: str, inputs: Inputs, train: Indices, device: str) -> Fitted:
         """Return it with the head that ``solver`` finds on the trained network's features."""
-        found = self._features(inputs, train, device)
-        labels = inputs.dataset.labels[train]
-        head = solve(solver, found, labels, len(self.classes), seed=self.seed)
-        return replace(self, head=head)
+        found, labels = self._features(inputs, train, device), inputs.dataset.labels[train]
+        examples = Examples(found, labels, len(self.classes))
+        return replace(self, head=solve(solver, examples, seed=self.seed))
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,8 @@ def transfer(
             _, features = extract(dataset, ready, device=device, seed=seed)
             start = time.perf_counter()
         solver = plan_of.plan(0, len(train), options).solver
-        head = _solve(solver, dataset, train, features, seed)
+        examples = features.of(dataset).examples(train)
+        head = solve(solver or "logistic", examples, seed=seed)
         fitted = Fitted(name, ready, dataset.classes, head, seed, notes=notes)
     elif len(ready) > 1:
         raise UsageError(f"joined backbones ({_joined(ready)}) go with 'frozen', not '{name}'.")
@@ -214,19 +214,6 @@ def _ready(
             entry = learned.entry  # noqa: PLW2901
         out.append(entry)
     return tuple(out), notes
-
-
-def _solve(
-    solver: str | None, dataset: Dataset, rows: Indices, features: Features, seed: int
-) -> Head:
-    return solve(
-        solver or "logistic",
-        features.rows(rows),
-        dataset.labels[rows],
-        len(dataset.classes),
-        seed=seed,
-        widths=features.widths,
-    )
 
 
 @dataclass(frozen=True)
@@ -301,14 +288,13 @@ class _Steps:
 
     def _probe(self, solver: str, fit: Indices) -> Head:
         """Return the head solved on the features of the unchanged backbone."""
-        features = self.features
-        if features is None:
-            _, features = extract(
-                self.dataset.take(fit), [self.entry], device=self.device, seed=self.seed
-            )
-            fit = np.arange(len(fit))
-            return _solve(solver, self.dataset.take(self.train), fit, features, self.seed)
-        return _solve(solver, self.dataset, fit, features, self.seed)
+        if self.features is not None:
+            return solve(solver, self.features.of(self.dataset).examples(fit), seed=self.seed)
+        # Only these are needed, so only these are read; with their own targets they are a data
+        # set of their own.
+        part = self.dataset.take(fit)
+        _, features = extract(part, [self.entry], device=self.device, seed=self.seed)
+        return solve(solver, features.examples(np.arange(len(part))), seed=self.seed)
 
     def _checkpoints(
         self, resuming: Resuming | None, entry: Entry, fit: Indices, select: Indices
