@@ -76,7 +76,7 @@ def sentences(path: Path, per_class: int = 24) -> Path:
     words = ["good bad old new long", "ball team goal match win", "bank share price market rise"]
     lines = ["text,label"]
     for n in range(3 * per_class):
-        own, common = words[n % 3].split(), ["the", "a", "of", "in", "and", "to", "is", "was", "on", "for"]
+        own, common = words[n % 3].split(), "the a of in and to is was on for".split()  # noqa: SIM905
         chosen = [*rng.choice(own, 2), *rng.choice(common, int(rng.integers(3, 9)))]
         lines.append(f"{' '.join(rng.permutation(chosen))} {n},topic {n % 3}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

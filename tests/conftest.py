@@ -47,7 +47,7 @@ def exported_glyphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The graph of the backbone `glyphs`, exported once for all tests; see `glyph_graph`."""
     from headstart.backbones import vision
     from headstart.backbones.registry import resolve
-    from headstart.features import engine
+    from headstart.boundary import engine
 
     entry = resolve("glyphs")
     path = tmp_path_factory.mktemp("graph") / engine.graph_path(entry.key()).name

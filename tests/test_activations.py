@@ -26,12 +26,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import nn
 
+import headstart
 from conftest import bars, save_bars, save_encoder, sentences, shared_weights
-from headstart import api, store
+from headstart import store
 from headstart.backbones import surgery
 from headstart.backbones.blocks import Backbone, Normalise, chain
 from headstart.backbones.build import build
 from headstart.backbones.registry import resolve
+from headstart.boundary import activations
+from headstart.boundary.activations import GB, VIEWS, Activations
+from headstart.boundary.inputs import PLAIN, Inputs, Rows
 from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
@@ -39,9 +43,7 @@ from headstart.data.texts import Tokenize
 from headstart.errors import HeadstartError
 from headstart.store import DIGEST, Shelves, Store, digest
 from headstart.strategies.plan import HEAD, Freeze, Group, Options, Plan, Stage
-from headstart.training import activations, loop
-from headstart.training.activations import GB, VIEWS, Activations
-from headstart.training.inputs import PLAIN, Inputs, Rows
+from headstart.training import loop
 from headstart.training.loop import Job, Trained, train
 
 NONE = np.empty(0, np.int64)
@@ -420,7 +422,9 @@ def test_real_networks(
     digests = []
     for limit in (8.0, 0, 8.0):
         few = Options(epochs=1, batch=7, views=1, cache_limit=limit)
-        made = api.fit(data, backbone=name, strategy=strategy, options=few, device="cpu").fitted
+        made = headstart.fit(
+            data, backbone=name, strategy=strategy, options=few, device="cpu"
+        ).fitted
         assert made.backbone is not None
         state = made.backbone.net.state_dict()
         digests.append(digest(*(v.numpy().tobytes() for v in state.values())))
@@ -548,7 +552,7 @@ def test_a_level_is_known_by_what_it_does(
 ) -> None:
     case = cases("residual")
     kept(case, 3, inputs=case.inputs("light"))
-    from headstart.training import augment
+    from headstart.boundary import views as augment
 
     monkeypatch.setitem(augment.LEVELS, "light", replace(augment.LEVELS["light"], area=0.9))
     made = kept(case, 3, inputs=case.inputs("light"))
@@ -560,8 +564,8 @@ def test_another_run_another_seed_another_draw() -> None:
     data = bars(16)
     few = Options(epochs=1, batch=8)
 
-    def fit(**how: Any) -> api.Fit:
-        return api.fit(data, strategy="partial:3", options=few, device="cpu", **how)
+    def fit(**how: Any) -> headstart.Fit:
+        return headstart.fit(data, strategy="partial:3", options=few, device="cpu", **how)
 
     first = fit(shots=4)
     mine, measured = (set(part.tolist()) for part in (first.parts.train, first.parts.held_out))
@@ -579,7 +583,7 @@ def test_another_run_another_seed_another_draw() -> None:
 @pytest.mark.parametrize(("strategy", "told"), [("partial:3", True), ("warm", False)])
 def test_16_bits_are_told_where_they_are_kept(strategy: str, told: bool) -> None:
     few = Options(epochs=1, batch=8, cache_half=True)
-    notes = api.fit(bars(), strategy=strategy, options=few, device="cpu").to_json()["notes"]
+    notes = headstart.fit(bars(), strategy=strategy, options=few, device="cpu").to_json()["notes"]
     assert any("16-bit" in note for note in notes) == told
 
 
@@ -587,13 +591,15 @@ def test_another_draw_comes_to_what_it_would_have_alone(headstart_home: Path) ->
     few = Options(epochs=1, batch=8)
 
     def weights() -> list[bytes]:
-        made = api.fit(bars(16), strategy="partial:3", seed=2, options=few, device="cpu").fitted
+        made = headstart.fit(
+            bars(16), strategy="partial:3", seed=2, options=few, device="cpu"
+        ).fitted
         assert made.backbone is not None
         return [v.numpy().tobytes() for v in made.backbone.net.state_dict().values()]
 
     alone = weights()
     shutil.rmtree(headstart_home / "activations")
-    api.fit(bars(16), strategy="partial:3", shots=3, options=few, device="cpu")
+    headstart.fit(bars(16), strategy="partial:3", shots=3, options=few, device="cpu")
     assert weights() == alone
 
 

@@ -13,10 +13,10 @@ from conftest import bars
 from headstart.backbones.blocks import Backbone
 from headstart.backbones.build import build
 from headstart.backbones.registry import resolve
-from headstart.features.engine import Batch
+from headstart.boundary.engine import Batch
+from headstart.boundary.inputs import PLAIN, Inputs
 from headstart.strategies.plan import Options
 from headstart.training.batchnorm import settle
-from headstart.training.inputs import PLAIN, Inputs
 from headstart.training.transfer import transfer
 
 NORMS = nn.modules.batchnorm._BatchNorm

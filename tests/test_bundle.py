@@ -14,12 +14,13 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
+import headstart
 from conftest import bars, save_bars
-from headstart import api, bundle
+from headstart import bundle
 from headstart.backbones import vision
 from headstart.backbones.registry import resolve
+from headstart.boundary.heads import softmax
 from headstart.errors import BundleError, DataError
-from headstart.features.heads import softmax
 from headstart.store import file_digest
 from headstart.strategies.plan import Options
 
@@ -28,7 +29,7 @@ from headstart.strategies.plan import Options
 def saved(tmp_path: Path, glyph_graph: Path) -> Path:
     """A frozen model of two classes, in a folder."""
     save_bars(tmp_path / "data")
-    api.fit(tmp_path / "data", out=tmp_path / "bundle")
+    headstart.fit(tmp_path / "data", out=tmp_path / "bundle")
     return tmp_path / "bundle"
 
 
@@ -98,7 +99,7 @@ def test_answers_good_files_and_says_what_is_wrong_with_bad_ones(
 
 def test_one_path_will_do(saved: Path, tmp_path: Path) -> None:
     picture = sorted((tmp_path / "data" / "bar 0").iterdir())[0]
-    (answer,) = api.predict(saved, str(picture))
+    (answer,) = headstart.predict(saved, str(picture))
     assert answer["label"] == "bar 0"
 
 
@@ -109,9 +110,9 @@ def test_answers_come_in_order_across_chunks(
     bad = tmp_path / "bad.png"
     bad.touch()
     sources = [*pictures[:7], bad, *pictures[7:], pictures[0]]
-    whole = list(api.predict(saved, sources))
+    whole = list(headstart.predict(saved, sources))
     monkeypatch.setattr(bundle, "CHUNK", 5)
-    assert list(api.predict(saved, sources)) == whole
+    assert list(headstart.predict(saved, sources)) == whole
     assert [Path(answer["item"]) for answer in whole] == sources
     assert all(
         answer["label"] == source.parent.name
@@ -187,13 +188,13 @@ def test_other_files_are_not_overwritten(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.doc").touch()
     with pytest.raises(BundleError, match="holds other files"):
-        api.fit(tmp_path / "data", out=tmp_path / "mine")
+        headstart.fit(tmp_path / "data", out=tmp_path / "mine")
     (tmp_path / "file").touch()
     with pytest.raises(BundleError, match="is a file"):
-        api.fit(tmp_path / "data", out=tmp_path / "file")
+        headstart.fit(tmp_path / "data", out=tmp_path / "file")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.doc"]
     # A bundle may be made anew in its place.
-    api.fit(tmp_path / "data", out=saved, seed=5)
+    headstart.fit(tmp_path / "data", out=saved, seed=5)
     assert bundle.load(saved).facts["seed"] == 5
 
 
@@ -202,7 +203,7 @@ def test_class_names_in_any_script(tmp_path: Path, glyph_graph: Path) -> None:
     names = {"bar 0": "蚂蚁 🐜", "bar 1": "пчёлы <b>&"}
     for old, new in names.items():
         (tmp_path / "data" / old).rename(tmp_path / "data" / new)
-    api.fit(tmp_path / "data", out=tmp_path / "模型")
+    headstart.fit(tmp_path / "data", out=tmp_path / "模型")
     loaded = bundle.load(tmp_path / "模型")
     assert set(loaded.classes) == set(names.values())
     for name in names.values():
@@ -216,7 +217,7 @@ def test_the_page_escapes_what_others_named(tmp_path: Path, glyph_graph: Path) -
     evil = "<script>alert(1)<"
     (tmp_path / "data" / "bar 0").rename(tmp_path / "data" / evil)
     (tmp_path / "data" / evil / "<img src=x onerror=alert(2)>.png").touch()
-    api.fit(tmp_path / "data", out=tmp_path / "out")
+    headstart.fit(tmp_path / "data", out=tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page
     assert "<img" not in page
@@ -225,14 +226,14 @@ def test_the_page_escapes_what_others_named(tmp_path: Path, glyph_graph: Path) -
 
 
 def test_evaluate(saved: Path, tmp_path: Path) -> None:
-    figures, skipped = api.evaluate(saved, tmp_path / "data")
+    figures, skipped = headstart.evaluate(saved, tmp_path / "data")
     assert (figures.n, figures.accuracy, skipped) == (24, 1.0, ())
 
 
 def test_evaluate_on_other_classes(saved: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     (data / "bar 1").rename(data / "stranger")
-    figures, skipped = api.evaluate(saved, data)
+    figures, skipped = headstart.evaluate(saved, data)
     assert figures.n == 12
     assert figures.classes == ("bar 0", "bar 1")
     assert figures.confusion.tolist() == [[12, 0], [0, 0]]
@@ -240,14 +241,14 @@ def test_evaluate_on_other_classes(saved: Path, tmp_path: Path) -> None:
     assert len(skipped) == 12
     (data / "bar 0").rename(data / "another")
     with pytest.raises(DataError, match="is one of the bundle's: bar 0, bar 1"):
-        api.evaluate(saved, data)
+        headstart.evaluate(saved, data)
 
 
 def test_evaluate_on_nothing_usable(saved: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "data").rglob("*.png"):
         path.write_text("rubbish")
     with pytest.raises(DataError, match="nothing usable"):
-        api.evaluate(saved, tmp_path / "data")
+        headstart.evaluate(saved, tmp_path / "data")
 
 
 def test_evaluate_measures_the_held_out_part(saved: Path, tmp_path: Path) -> None:
@@ -256,7 +257,7 @@ def test_evaluate_measures_the_held_out_part(saved: Path, tmp_path: Path) -> Non
         shutil.copytree(tmp_path / "data", tmp_path / "split" / name)
     for path in sorted((tmp_path / "split" / "val").rglob("*.png"))[::2]:
         path.unlink()
-    figures, _ = api.evaluate(saved, tmp_path / "split")
+    figures, _ = headstart.evaluate(saved, tmp_path / "split")
     assert figures.n == 12
 
 
@@ -271,7 +272,9 @@ def test_pictures_of_several_channels(strategy: str, tmp_path: Path) -> None:
             values[:, 2 + 6 * label, :] += 190
             np.save(folder / f"{number}.npy", values)
     options = Options(epochs=8, batch=4)
-    result = api.fit(tmp_path / "data", strategy=strategy, options=options, out=tmp_path / "out")
+    result = headstart.fit(
+        tmp_path / "data", strategy=strategy, options=options, out=tmp_path / "out"
+    )
     assert result.notes[0] == "glyphs: first convolution adapted from 1 to 5 channels"
     loaded = bundle.load(tmp_path / "out")
     assert loaded.entries[0].preprocess.channels == 5
@@ -300,7 +303,7 @@ def test_layers_as_wide_as_the_old_head_are_kept(
     facts = entry.facts() | {"num_classes": 64}
     (tmp_path / "mine.json").write_text(json.dumps(facts))
     monkeypatch.setenv("HEADSTART_WEIGHTS", str(tmp_path))
-    api.fit(bars(), backbone="mine", out=tmp_path / "out")
+    headstart.fit(bars(), backbone="mine", out=tmp_path / "out")
     loaded = bundle.load(tmp_path / "out")
     assert not [name for name in loaded.tensors if name.startswith("backbone.0.head.")]
     after = vision.build(loaded.entries[0]).net.state_dict()
@@ -316,27 +319,29 @@ def test_a_crash_leaves_the_old_bundle_or_none(
 
     monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises(OSError, match="No space"):
-        api.fit(bars(), out=tmp_path / "fresh")
+        headstart.fit(bars(), out=tmp_path / "fresh")
     assert not (tmp_path / "fresh" / "bundle.json").exists()
     with pytest.raises(OSError, match="No space"):
-        api.fit(bars(), out=saved)
+        headstart.fit(bars(), out=saved)
     assert bundle.load(saved).facts["seed"] == 0
     assert not list(saved.glob(".*"))
 
 
 def test_the_report_tells_how_the_boundary_moved(tmp_path: Path) -> None:
-    fit = api.fit(bars(20), strategy="gradual", options=Options(epochs=4), out=tmp_path / "moved")
+    fit = headstart.fit(
+        bars(20), strategy="gradual", options=Options(epochs=4), out=tmp_path / "moved"
+    )
     page = (tmp_path / "moved" / "report.html").read_text(encoding="utf-8")
     assert "<th>stage</th><th>epoch</th><th>frozen below block</th>" in page
     assert ("inner accuracy" in page) == ("selection_loss" in fit.fitted.history[0])
-    api.fit(bars(9), strategy="partial:-1", options=Options(epochs=2), out=tmp_path / "fixed")
+    headstart.fit(bars(9), strategy="partial:-1", options=Options(epochs=2), out=tmp_path / "fixed")
     page = (tmp_path / "fixed" / "report.html").read_text(encoding="utf-8")
     assert "<thead><tr><th>epoch</th><th>loss</th><th>time</th></tr></thead>" in page
     assert "inner" not in page, "too few items to set some aside"
 
 
 def test_another_s_place_is_not_taken(tmp_path: Path, headstart_home: Path) -> None:
-    honest = api.fit(bars(), out=tmp_path / "honest").bundle
+    honest = headstart.fit(bars(), out=tmp_path / "honest").bundle
     assert honest is not None
     own = resolve("glyphs").with_channels(1).key()
     assert bundle.load(honest).entries[0].key() == own, "what the fit has made is found again"

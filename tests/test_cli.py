@@ -331,7 +331,7 @@ def test_every_option_has_help(run: Any) -> None:
 
 
 def test_demo(tmp_path: Path, run: Any, glyph_graph: Path, monkeypatch: Any) -> None:
-    demo = import_module("headstart.demo")
+    demo = import_module("headstart.verbs.demo")
     monkeypatch.setattr(demo, "STRATEGIES", ("frozen",))
     monkeypatch.setattr(demo, "SHOTS", (1, 2))
     found = run("demo", "--draws", "2", "--out", tmp_path / "demo.png", "--json").json

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+import headstart
 from conftest import bars
-from headstart import api
+from headstart.boundary.inputs import Inputs
 from headstart.errors import DataError, HeadstartError, UsageError
 from headstart.evaluation import compare as module
 from headstart.evaluation import record
 from headstart.evaluation.compare import Comparison, Run, summarise
 from headstart.evaluation.metrics import mean_interval
 from headstart.strategies.plan import Options
-from headstart.training.inputs import Inputs
 from headstart.training.transfer import Fitted
 
 ONE = Options(epochs=1)
@@ -94,7 +94,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, tuple[int, ...
 
 def test_all_strategies_see_the_same_items(seen: Any, glyph_graph: Any) -> None:
     data = bars(per_class=15)
-    result = api.compare(
+    result = headstart.compare(
         data, strategies=["frozen", "partial:-1"], shots=[1, 4], draws=3, options=ONE
     )
     drawn: dict[tuple[int, int], set[tuple[int, ...]]] = {}
@@ -114,20 +114,21 @@ def test_all_strategies_see_the_same_items(seen: Any, glyph_graph: Any) -> None:
 def test_the_budget_leaves_out_what_would_come_after(monkeypatch: Any, glyph_graph: Any) -> None:
     now = iter(range(100))
     monkeypatch.setattr(module.time, "monotonic", lambda: float(next(now)))
-    result = api.compare(bars(), strategies=["frozen"], draws=9, budget=3.5)
+    result = headstart.compare(bars(), strategies=["frozen"], draws=9, budget=3.5)
     assert 1 < len(result.runs) < 9
     assert len(result.runs) + result.unfinished == 9
     assert [run.draw for run in result.runs] == list(range(len(result.runs)))
 
 
 def test_no_budget_is_too_small_for_one_run(glyph_graph: Any) -> None:
-    result = api.compare(bars(), strategies=["frozen"], draws=3, budget=0.0)
+    result = headstart.compare(bars(), strategies=["frozen"], draws=3, budget=0.0)
     assert (len(result.runs), result.unfinished) == (1, 2)
 
 
 def test_repeats(glyph_graph: Any) -> None:
     first, second = (
-        api.compare(bars(classes=3), strategies=["frozen"], shots=[1], draws=4) for _ in range(2)
+        headstart.compare(bars(classes=3), strategies=["frozen"], shots=[1], draws=4)
+        for _ in range(2)
     )
     assert [run.accuracy for run in first.runs] == [run.accuracy for run in second.runs]
 
@@ -135,7 +136,7 @@ def test_repeats(glyph_graph: Any) -> None:
 @pytest.mark.slow
 def test_workers_do_not_change_the_figures(glyph_graph: Any) -> None:
     alone, together = (
-        api.compare(
+        headstart.compare(
             bars(classes=3),
             strategies=["frozen", "partial:-1"],
             shots=[1, 2],
@@ -154,7 +155,7 @@ def test_workers_do_not_change_the_figures(glyph_graph: Any) -> None:
 
 @pytest.mark.slow
 def test_a_budget_is_kept_by_all_workers(glyph_graph: Any) -> None:
-    result = api.compare(
+    result = headstart.compare(
         bars(), strategies=["partial:-1"], draws=9, budget=0.0, workers=2, options=ONE
     )
     assert (len(result.runs), result.unfinished) == (1, 8)
@@ -168,13 +169,13 @@ def _dies(bench: Any, workers: int) -> None:
 def test_a_worker_that_is_killed_is_told(monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "_enter", _dies)
     with pytest.raises(HeadstartError, match="--workers 1"):
-        api.compare(bars(), strategies=["partial:-1"], draws=2, workers=2, options=ONE)
+        headstart.compare(bars(), strategies=["partial:-1"], draws=2, workers=2, options=ONE)
 
 
 STARTED = """
 import sys
 from conftest import bars
-from headstart import api
+import headstart
 from headstart.evaluation import compare
 from headstart.strategies.plan import Options
 
@@ -186,7 +187,7 @@ class Bench(compare._Bench):
 
 compare._Bench = Bench
 if __name__ == "__main__":
-    api.compare(bars(), strategies=["partial:-1"], draws=2, workers=2)
+    headstart.compare(bars(), strategies=["partial:-1"], draws=2, workers=2)
 """
 
 
@@ -220,10 +221,10 @@ def test_what_is_measured_on_goes_up_to_the_boundary_once(
 
     monkeypatch.setattr(Inputs, "_load", load)
     data = bars(per_class=10)
-    first = api.compare(data, strategies=["partial:2"], shots=[2], draws=3, options=ONE)
+    first = headstart.compare(data, strategies=["partial:2"], shots=[2], draws=3, options=ONE)
     assert len(decoded) == len(set(decoded)), "each item once, in whatever draw and part it is"
     decoded.clear()
-    again = api.compare(data, strategies=["partial:2"], shots=[2], draws=3, options=ONE)
+    again = headstart.compare(data, strategies=["partial:2"], shots=[2], draws=3, options=ONE)
     assert decoded == []
     assert [run.accuracy for run in first.runs] == [run.accuracy for run in again.runs]
 
@@ -237,7 +238,7 @@ def test_a_comparison_goes_on_where_it_was_stopped(
 ) -> None:
     how: dict[str, Any] = {"shots": [1, 2], "draws": 3, "options": ONE, "seed": 4}
     how["strategies"] = ["frozen", "partial:-1"]
-    whole = api.compare(bars(), out=tmp_path / "whole", **how)
+    whole = headstart.compare(bars(), out=tmp_path / "whole", **how)
     ran: list[tuple[Any, ...]] = []
     real = module._Bench.run
 
@@ -250,16 +251,16 @@ def test_a_comparison_goes_on_where_it_was_stopped(
     monkeypatch.setattr(module._Bench, "run", run)
     out = tmp_path / "out"
     with pytest.raises(Stopped):
-        api.compare(bars(), out=out, **how)
+        headstart.compare(bars(), out=out, **how)
     assert len(json.loads((out / "compare.json").read_text())["runs"]) == 5
     first = ran.copy()
     ran.clear()
     with pytest.raises(Stopped):
-        api.compare(bars(), out=out, resume=True, **how)
+        headstart.compare(bars(), out=out, resume=True, **how)
     second = ran.copy()
     ran.clear()
     assert not set(first) & set(second)
-    found = api.compare(bars(), out=out, resume=True, **how)
+    found = headstart.compare(bars(), out=out, resume=True, **how)
     assert (len(ran), found.unfinished) == (2, 0)
 
     def figures(result: Comparison) -> list[tuple[Any, ...]]:
@@ -273,8 +274,8 @@ def test_a_comparison_goes_on_where_it_was_stopped(
 
 def test_a_comparison_is_added_to(tmp_path: Path, glyph_graph: Any) -> None:
     how: dict[str, Any] = {"options": ONE, "out": tmp_path}
-    api.compare(bars(), strategies=["frozen"], shots=[1], draws=2, **how)
-    found = api.compare(
+    headstart.compare(bars(), strategies=["frozen"], shots=[1], draws=2, **how)
+    found = headstart.compare(
         bars(),
         strategies=["partial:-1", "frozen"],
         backbones=["glyphs", "random:glyphs"],
@@ -284,7 +285,7 @@ def test_a_comparison_is_added_to(tmp_path: Path, glyph_graph: Any) -> None:
         **how,
     )
     assert len(found.runs) == 2 * 2 * 2
-    again = api.compare(bars(), strategies=["frozen"], shots=[1], draws=2, resume=True, **how)
+    again = headstart.compare(bars(), strategies=["frozen"], shots=[1], draws=2, resume=True, **how)
     assert again.runs == found.runs, "what is there stays, whatever is asked for"
 
 
@@ -295,7 +296,7 @@ def test_a_full_disk_stops_no_comparison(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(record, "written_aside", full)
-    found = api.compare(bars(), strategies=["frozen"], draws=2, out=tmp_path)
+    found = headstart.compare(bars(), strategies=["frozen"], draws=2, out=tmp_path)
     assert len(found.runs) == 2
     assert caplog.text.count("cannot be kept") == 2
 
@@ -312,20 +313,20 @@ def test_a_comparison_of_something_else_is_refused(
     other: dict[str, Any], said: str, tmp_path: Path, glyph_graph: Any
 ) -> None:
     how: dict[str, Any] = {"strategies": ["frozen"], "draws": 1, "options": ONE, "out": tmp_path}
-    api.compare(bars(), **how)
+    headstart.compare(bars(), **how)
     with pytest.raises(UsageError, match=said):
-        api.compare(bars(), resume=True, **how | other)
+        headstart.compare(bars(), resume=True, **how | other)
     (tmp_path / "compare.json").write_text("{", "utf-8")
     with pytest.raises(HeadstartError, match="is no record of a comparison"):
-        api.compare(bars(), resume=True, **how)
+        headstart.compare(bars(), resume=True, **how)
     with pytest.raises(FileExistsError):
-        api.compare(bars(), **how | {"out": tmp_path / "compare.json"})
+        headstart.compare(bars(), **how | {"out": tmp_path / "compare.json"})
     with pytest.raises(UsageError, match="give the folder"):
-        api.compare(bars(), resume=True, **how | {"out": None})
+        headstart.compare(bars(), resume=True, **how | {"out": None})
 
 
 def test_json_is_as_promised(glyph_graph: Any) -> None:
-    result = api.compare(
+    result = headstart.compare(
         bars(), strategies=["frozen"], backbones=["glyphs"], shots=[1, "all"], draws=2
     )
     found = json.loads(json.dumps(result.to_json()))
@@ -342,9 +343,9 @@ def test_json_is_as_promised(glyph_graph: Any) -> None:
 )
 def test_wrong_use(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        api.compare(bars(), **{"strategies": ["frozen"], **wrong})
+        headstart.compare(bars(), **{"strategies": ["frozen"], **wrong})
 
 
 def test_nothing_to_measure_on(glyph_graph: Any) -> None:
     with pytest.raises(DataError, match="nothing is left to measure on"):
-        api.compare(bars(per_class=1), strategies=["frozen"])
+        headstart.compare(bars(per_class=1), strategies=["frozen"])

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import headstart
 from conftest import bars, make_images, save_encoder, sentences, shared_weights
-from headstart import api, bundle
+from headstart import bundle
 from headstart.backbones.build import build
+from headstart.boundary.heads import softmax
 from headstart.data.dataset import Dataset
 from headstart.errors import DataError, UsageError
-from headstart.features.heads import softmax
 from headstart.strategies.plan import Options
 from headstart.strategies.registry import STRATEGIES, strategy
 from headstart.training.transfer import Fitted
@@ -72,8 +73,8 @@ def some(backbone: str, **how: int) -> Dataset:
 
 def fit(
     name: str, backbone: str, encoder: str, *, seed: int = 0, data: Dataset | None = None
-) -> api.Fit:
-    return api.fit(
+) -> headstart.Fit:
+    return headstart.fit(
         some(backbone) if data is None else data,
         strategy=name,
         backbone=encoder if backbone == "encoder" else backbone,
@@ -198,12 +199,14 @@ def test_mobilenet(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     root = make_images(tmp_path / "data", {"a": 6, "b": 6})
     rates = Options(epochs=2, batch=4, body_rate=1e-4)
     first, second = (
-        api.fit(root, strategy=name, backbone="mobilenet_v2", options=rates, out=tmp_path / f"{i}")
+        headstart.fit(
+            root, strategy=name, backbone="mobilenet_v2", options=rates, out=tmp_path / f"{i}"
+        )
         for i in range(2)
     )
     assert digest(first.fitted) == digest(second.fitted)
     pictures = sorted((root / "a").iterdir())
-    answers = list(api.predict(tmp_path / "0", pictures, device="cpu"))
+    answers = list(headstart.predict(tmp_path / "0", pictures, device="cpu"))
     indices = np.array([first.dataset.names.index(f"a/{path.name}") for path in pictures])
     expected = softmax(first.fitted.logits(first.dataset, indices))
     got = [list(answer["probabilities"].values()) for answer in answers]
@@ -214,10 +217,10 @@ def test_mobilenet(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_joined_backbones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADSTART_WEIGHTS", str(shared_weights()))
     root = make_images(tmp_path / "data", {"a": 6, "b": 6})
-    result = api.fit(root, backbone="mobilenet_v2+mobilenetv1_100", out=tmp_path / "out")
+    result = headstart.fit(root, backbone="mobilenet_v2+mobilenetv1_100", out=tmp_path / "out")
     assert result.accuracy == 1.0
     assert result.to_json()["backbone"] == "mobilenet_v2+mobilenetv1_100"
     assert result.fitted.head.weight.shape == (2, 1280 + 1024)
     Image.open(sorted((root / "b").iterdir())[0]).save(tmp_path / "new.png")
-    (answer,) = api.predict(tmp_path / "out", tmp_path / "new.png")
+    (answer,) = headstart.predict(tmp_path / "out", tmp_path / "new.png")
     assert answer["label"] == "b"

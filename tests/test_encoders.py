@@ -18,9 +18,9 @@ from torch import nn
 from headstart.backbones import encoders, huggingface, pooling
 from headstart.backbones.build import build
 from headstart.backbones.registry import resolve
+from headstart.boundary import engine as features
 from headstart.data.texts import Tokenize, fit_vocabulary
 from headstart.errors import BackboneError, UsageError
-from headstart.features import engine as features
 
 VOCABULARY = 40
 SIZES = {

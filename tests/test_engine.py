@@ -9,10 +9,10 @@ import pytest
 
 from headstart.backbones import vision
 from headstart.backbones.registry import resolve
+from headstart.boundary import engine as module
+from headstart.boundary.engine import engine, graph_path, torch_engine, weights_key
 from headstart.data.images import Preprocess
 from headstart.errors import HeadstartError, UsageError
-from headstart.features import engine as module
-from headstart.features.engine import engine, graph_path, torch_engine, weights_key
 
 
 def pixels(n: int, channels: int = 1, side: int = 32) -> tuple[np.ndarray]:

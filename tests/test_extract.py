@@ -10,12 +10,12 @@ import pytest
 from conftest import bars, save_bars
 from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve
+from headstart.boundary import extract as module
+from headstart.boundary.extract import extract, vectors, warn_if_strange
 from headstart.data import scan
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.data.reading import read
-from headstart.features import extract as module
-from headstart.features.extract import extract, vectors, warn_if_strange
 
 
 @pytest.fixture

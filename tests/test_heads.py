@@ -13,9 +13,9 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import NearestCentroid
 from sklearn.svm import LinearSVC
 
+from headstart.boundary import heads
+from headstart.boundary.heads import SOLVERS, Examples, Head, fit_temperature, softmax, solve
 from headstart.errors import UsageError
-from headstart.features import heads
-from headstart.features.heads import SOLVERS, Examples, Head, fit_temperature, softmax, solve
 
 CONVEX = ["logistic", "svm", "ridge"]
 

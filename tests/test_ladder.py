@@ -17,17 +17,17 @@ ROOT = Path(headstart.__file__).parent
 RUNGS = [
     "errors",
     "progress",
-    "store device",
+    "store compute",
     "data",
     "backbones",
-    "features",
+    "boundary",
     "strategies",
     "training",
     "evaluation",
     "bundle",
     "report",
-    "api",
-    "demo estimator pretraining",
+    "verbs",
+    "estimator pretraining",
     "cli",
     "__main__",
 ]
@@ -37,7 +37,7 @@ HEIGHT = {room: height for height, rooms in enumerate(RUNGS) for room in rooms.s
 FRONT = "__init__"
 
 # Types alone may point up: nothing is imported when the program runs.
-TYPES_ONLY = {("report.tables", "api")}
+TYPES_ONLY = {("report.tables", "verbs")}
 
 HEAVY = {"torch", "torchvision", "timm", "transformers", "sklearn", "matplotlib", "onnx", "peft"}
 
@@ -57,21 +57,21 @@ MAY_BE_HEAVY = {
     "estimator",
     "pretraining.glyphs",
     "report.pictures",
-    "report.show",
-    "training.activations",
+    "verbs.show",
+    "boundary.activations",
     "training.adapters",
-    "training.augment",
+    "boundary.views",
     "training.batchnorm",
     "training.best",
     "training.checkpoint",
     "training.contrastive",
     "training.freezing",
-    "training.inputs",
+    "boundary.inputs",
     "training.l2sp",
     "training.loop",
     "training.objective",
     "training.optimiser",
-    "training.reading",
+    "boundary.forward",
     "training.soup",
 }
 
@@ -150,9 +150,9 @@ def test_imports_only_go_down(module: str) -> None:
 
 
 def test_a_step_up_would_be_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "store.py").write_text("def f():\n    from headstart.api import fit\n")
+    (tmp_path / "store.py").write_text("def f():\n    from headstart.verbs.fit import fit\n")
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
-    assert ups("store") == ["headstart.api.fit"]
+    assert ups("store") == ["headstart.verbs.fit.fit"]
 
 
 def heavy(module: str, seen: set[str]) -> Iterator[str]:

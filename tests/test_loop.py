@@ -19,12 +19,13 @@ from conftest import bars
 from headstart.backbones import vision
 from headstart.backbones.blocks import Backbone
 from headstart.backbones.registry import resolve
+from headstart.boundary import inputs
+from headstart.boundary.activations import VIEWS, Activations
+from headstart.boundary.inputs import Inputs, in_batches
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.strategies.plan import HEAD, Group, Options, Plan, Stage
-from headstart.training import inputs, loop, objective
-from headstart.training.activations import VIEWS, Activations
-from headstart.training.inputs import Inputs, in_batches
+from headstart.training import loop, objective
 from headstart.training.loop import Job, Trained, train
 from headstart.training.optimiser import cosine
 

@@ -25,20 +25,22 @@ import numpy as np
 import pytest
 import torch
 
+import headstart
 from conftest import bars, save_encoder, sentences
-from headstart import api, bundle
+from headstart import bundle
 from headstart.backbones.build import build
 from headstart.backbones.registry import resolve, resolve_all
+from headstart.boundary import forward as reading
+from headstart.boundary.activations import Activations
+from headstart.boundary.extract import extract
+from headstart.boundary.inputs import PLAIN, Inputs
 from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
 from headstart.data.split import draw, inner, split
 from headstart.estimator import TransferClassifier
 from headstart.evaluation import metrics
-from headstart.features.extract import extract
 from headstart.strategies.plan import Options
-from headstart.training import reading, transfer
-from headstart.training.activations import Activations
-from headstart.training.inputs import PLAIN, Inputs
+from headstart.training import transfer
 from headstart.training.objective import Classes, Contrastive
 
 SIZES = [15, 16, 17, 33, 70]
@@ -233,7 +235,9 @@ def test_logits_and_answers(
     assert (all_at_once.argmax(1) == data.labels[order]).mean() > 0.9
     np.testing.assert_allclose(fitted.logits(data, order[5:6])[0], all_at_once[5], atol=1e-4)
 
-    result = api.fit(data, strategy=name, options=Options(epochs=3), out=str(tmp_path) + "/out")
+    result = headstart.fit(
+        data, strategy=name, options=Options(epochs=3), out=str(tmp_path) + "/out"
+    )
     for row in result.errors:
         at = list(data.names).index(row["item"])
         assert data.classes[data.labels[at]] == row["label"]
@@ -254,7 +258,7 @@ def test_worker_processes_see_the_same_items(glyph_graph: object) -> None:
     data = replace(data, content=_Contents([data.content(i) for i in range(len(data))]))
     how = {"strategies": ["frozen", "lp-ft", "partial:-1"], "shots": [8, 16], "draws": 2}
     here, there = (
-        api.compare(data, **how, options=Options(epochs=2), workers=n)  # type: ignore[arg-type]
+        headstart.compare(data, **how, options=Options(epochs=2), workers=n)  # type: ignore[arg-type]
         for n in (1, 2)
     )
     assert [run.accuracy for run in here.runs] == [run.accuracy for run in there.runs]

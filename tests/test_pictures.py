@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import headstart
 from conftest import bars, save_bars
-from headstart import api
 from headstart.bundle import load
 from headstart.evaluation.compare import Comparison, Run, summarise
 from headstart.report import html, pictures
@@ -121,7 +121,7 @@ def test_filters_that_are_all_zero_or_very_many(tmp_path: Path) -> None:
 
 @pytest.fixture
 def facts(tmp_path: Path, glyph_graph: Path) -> dict[str, Any]:
-    api.fit(bars(), out=tmp_path / "out")
+    headstart.fit(bars(), out=tmp_path / "out")
     return load(tmp_path / "out").facts
 
 

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import pytest
 from safetensors.numpy import load_file
 
+import headstart
 from conftest import bars, save_bars, save_encoder, sentences
-from headstart import api, bundle
+from headstart import bundle
 from headstart.data.dataset import Dataset
 from headstart.errors import UsageError, exit_code
 from headstart.report import html
@@ -75,7 +76,7 @@ class Run:
         self.how: dict[str, Any] = {"strategy": strategy, "options": Options(**options)}
 
     def __call__(self, *, resume: bool = False, every: float = 0.0) -> Result:
-        made = api.fit(
+        made = headstart.fit(
             self.data, out=self.out, resume=resume, every=every, device="cpu", **self.how
         )
         fitted = made.fitted
@@ -374,7 +375,7 @@ def test_another_run_is_refused(pictures: Callable[[str], Run]) -> None:
 def test_one_picture_that_changed_is_enough(tmp_path: Path) -> None:
     run = Run(bars(20), tmp_path / "out", "warm", **FEW)
     assert until(4, run) is None
-    trained = api.fit(bars(20), strategy="frozen").parts.train
+    trained = headstart.fit(bars(20), strategy="frozen").parts.train
     run.data = brighter(bars(20), int(trained[0]))
     with pytest.raises(UsageError, match="(training items|items to choose by): was "):
         run(resume=True)
@@ -382,7 +383,7 @@ def test_one_picture_that_changed_is_enough(tmp_path: Path) -> None:
 
 def test_resume_wants_to_know_where() -> None:
     with pytest.raises(UsageError, match="resume goes on from the checkpoints in out"):
-        api.fit(bars(), strategy="warm", resume=True)
+        headstart.fit(bars(), strategy="warm", resume=True)
 
 
 def test_with_nothing_to_resume_it_begins(

@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from headstart.backbones import textnets
+from headstart.boundary import engine as features
 from headstart.data.glove import read_glove
 from headstart.data.texts import fit_vocabulary
 from headstart.errors import BackboneError, DataError, UsageError
-from headstart.features import engine as features
 
 VOCABULARY = 30
 VECTORS = np.random.default_rng(0).normal(size=(VOCABULARY, 12)).astype(np.float32)

@@ -9,44 +9,49 @@ Nothing heavy is imported until a name below is used.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from headstart.api import Fit, audit, compare, evaluate, features, fit, predict
     from headstart.backbones.registry import available, resolve
     from headstart.bundle import Bundle, load
     from headstart.data.dataset import Dataset
     from headstart.data.reading import read
     from headstart.data.split import split
-    from headstart.demo import demo
     from headstart.errors import HeadstartError
     from headstart.estimator import TransferClassifier
     from headstart.strategies.plan import Options, Plan
+    from headstart.verbs.audit import audit
+    from headstart.verbs.compare import compare
+    from headstart.verbs.demo import demo
+    from headstart.verbs.evaluate import evaluate
+    from headstart.verbs.features import features
+    from headstart.verbs.fit import Fit, fit
+    from headstart.verbs.predict import predict
+    from headstart.verbs.show import show
 
 _HOME = {
     "Bundle": "bundle",
     "Dataset": "data.dataset",
-    "Fit": "api",
+    "Fit": "verbs.fit",
     "HeadstartError": "errors",
     "Options": "strategies.plan",
     "Plan": "strategies.plan",
     "TransferClassifier": "estimator",
-    "audit": "api",
+    "audit": "verbs.audit",
     "available": "backbones.registry",
-    "compare": "api",
-    "demo": "demo",
-    "evaluate": "api",
-    "features": "api",
-    "fit": "api",
+    "compare": "verbs.compare",
+    "demo": "verbs.demo",
+    "evaluate": "verbs.evaluate",
+    "features": "verbs.features",
+    "fit": "verbs.fit",
     "load": "bundle",
-    "predict": "api",
+    "predict": "verbs.predict",
     "read": "data.reading",
     "resolve": "backbones.registry",
+    "show": "verbs.show",
     "split": "data.split",
 }
 
@@ -69,6 +74,7 @@ __all__ = [
     "predict",
     "read",
     "resolve",
+    "show",
     "split",
 ]
 
@@ -83,18 +89,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
-
-
-class _Front(ModuleType):
-    """Keeps the verbs `features` and `demo` from being hidden by the modules of the same names.
-
-    Importing ``headstart.features.extract`` (every other verb does) makes Python set the attribute
-    ``headstart.features`` to that package. ``from headstart.features import extract`` still works.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Front

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry, from_facts
+from headstart.boundary.extract import Features, extract, vectors
+from headstart.boundary.heads import Head, Matrix, softmax
 from headstart.data.dataset import Dataset, Kind
 from headstart.data.texts import Tokenize
 from headstart.errors import BundleError
-from headstart.features.extract import Features, extract, vectors
-from headstart.features.heads import Head, Matrix, softmax
 from headstart.store import file_digest, home, written_aside
 from headstart.training.transfer import Fitted
 
@@ -132,7 +132,7 @@ class Bundle:
         return softmax(self.head.logits(features.rows(indices)))
 
     def extract(self, dataset: Dataset, *, device: str = "cpu") -> tuple[Any, Features]:
-        """Return the audit and the features of ``dataset``, see `headstart.features.extract`."""
+        """Return the audit and the features of ``dataset``, see `headstart.boundary.extract`."""
         return extract(dataset, self.entries, device=device)
 
     def _dataset(self, items: Items) -> Dataset:

@@ -182,8 +182,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Run the main job on embedded data: printed glyphs to handwritten digits, offline."""
-    from headstart.demo import demo as run
     from headstart.report import tables
+    from headstart.verbs.demo import demo as run
 
     result = run(draws=draws, out=out, workers=min(4, os.cpu_count() or 1))
     if as_json:
@@ -205,10 +205,10 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Look at data before training: what can be used, what cannot, and why."""
-    from headstart import api
+    import headstart
     from headstart.report import tables
 
-    found = api.audit(
+    found = headstart.audit(
         data,
         **_reading(
             images=images,
@@ -321,7 +321,7 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Carry a backbone over to the classes of DATA, measure it, and save it."""
-    from headstart import api
+    import headstart
     from headstart.report import tables
 
     options = _options(
@@ -352,7 +352,7 @@ def fit(
         vectors=vectors,
         min_frequency=min_frequency,
     )
-    result = api.fit(
+    result = headstart.fit(
         data,
         backbone=backbone,
         strategy=strategy,
@@ -392,10 +392,10 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Answer for files, folders or tables that the model has not seen."""
-    from headstart import api
+    import headstart
     from headstart.report import tables
 
-    answers = api.predict(bundle, items, device=device)
+    answers = headstart.predict(bundle, items, device=device)
     if as_json:
         _emit({"predictions": list(answers)})
     else:
@@ -415,10 +415,10 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a saved model on labelled data."""
-    from headstart import api
+    import headstart
     from headstart.report import tables
 
-    figures, skipped = api.evaluate(
+    figures, skipped = headstart.evaluate(
         bundle,
         data,
         device=device,
@@ -471,10 +471,10 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Measure strategies side by side, on paired draws of your data."""
-    from headstart import api
+    import headstart
     from headstart.report import tables
 
-    result = api.compare(
+    result = headstart.compare(
         data,
         strategies=_listed(strategies),
         backbones=_listed(backbones or ""),
@@ -545,9 +545,9 @@ def features(
     as_json: AsJson = False,
 ) -> None:
     """Write a backbone's vectors to a Parquet file, to take them elsewhere."""
-    from headstart import api
+    import headstart
 
-    result = api.features(
+    result = headstart.features(
         data,
         backbone=backbone,
         out=out,
@@ -578,7 +578,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Draw what a saved model learned: first filters, worst errors, embedding."""
-    from headstart.report.show import show as draw
+    from headstart.verbs.show import show as draw
 
     result = draw(bundle, what, out=out, data=data)
     if as_json:

@@ -11,13 +11,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from headstart.backbones.registry import resolve_all
+from headstart.boundary.extract import vectors
+from headstart.boundary.heads import softmax
+from headstart.compute.device import pick
 from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset, Kind
 from headstart.data.scan import scan
-from headstart.device import pick
 from headstart.errors import DataError
-from headstart.features.extract import vectors
-from headstart.features.heads import softmax
 from headstart.strategies.plan import Options
 from headstart.strategies.registry import strategy as find_strategy
 from headstart.training.transfer import Fitted, transfer

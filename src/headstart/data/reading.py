@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from headstart.data import folders, items, tables
 from headstart.data.columns import Asked
@@ -135,3 +136,8 @@ def _missing(path: Path) -> DataError:
     near = get_close_matches(path.name, siblings, n=1)
     hint = f"; did you mean '{parent / near[0]}'?" if near else "."
     return DataError(f"no such file or folder: '{path}'{hint} {folders.LAYOUTS}")
+
+
+def given(data: str | Path | Dataset, reading: dict[str, Any]) -> Dataset:
+    """Return ``data`` where it has been read already, else what `read` makes of it."""
+    return data if isinstance(data, Dataset) else read(data, **reading)

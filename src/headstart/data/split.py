@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.data.dataset import Dataset
-from headstart.errors import UsageError
+from headstart.errors import DataError, UsageError
 
 Indices = npt.NDArray[np.int64]
 
@@ -130,3 +130,12 @@ def check_share(name: str, share: float) -> None:
     """Raise `UsageError` unless ``share`` lies between 0 and 1, both left out."""
     if not 0 < share < 1:
         raise UsageError(f"{name} must lie between 0 and 1; got {share}. Try {name}=0.2")
+
+
+def require_held_out(dataset: Dataset, parts: Split) -> None:
+    """Raise `DataError` where nothing is left to measure on."""
+    if not len(parts.held_out):
+        raise DataError(
+            f"{dataset.root}: nothing is left to measure on, for every class has a single item; "
+            "add items, or a val folder."
+        )

@@ -17,11 +17,11 @@ from typing import Any, Literal
 import numpy as np
 
 from headstart.backbones.entry import Entry
+from headstart.boundary.extract import Features
 from headstart.data.dataset import Dataset
 from headstart.data.split import Split, draw
 from headstart.errors import HeadstartError
 from headstart.evaluation.metrics import mean_interval
-from headstart.features.extract import Features
 from headstart.progress import log, track
 from headstart.strategies.plan import Options
 from headstart.strategies.registry import strategy

@@ -13,10 +13,10 @@ from headstart.report.terminal import clock, percent, span, table
 from headstart.store import written_aside
 
 if TYPE_CHECKING:
-    from headstart.api import Fit
     from headstart.data.audit import Audit
     from headstart.evaluation.compare import Comparison
     from headstart.evaluation.metrics import Evaluation
+    from headstart.verbs.fit import Fit
 
 MOST = 20
 """Rows of a long list; the rest is counted."""

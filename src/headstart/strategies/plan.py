@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
+from headstart.boundary.heads import SOLVERS
 from headstart.errors import UsageError
-from headstart.features.heads import SOLVERS
 
 HEAD = -1
 """The head's index in a `Group`: it comes after the last block, whatever their number."""
@@ -131,7 +131,7 @@ class Options:
         weight_decay: strength of the pull towards zero.
         smoothing: label smoothing, 0..1.
         class_weights: weigh classes by the inverse of their number of examples.
-        augment: "off", "light" or "strong", see `headstart.training.augment`; None for light on
+        augment: "off", "light" or "strong", see `headstart.boundary.views`; None for light on
             photos and off on glyph-sized pictures, which a mirror turns into other characters.
         early_stopping: keep the weights of the best epoch on an inner part of the training split.
         head: the convex head of strategies that solve one.

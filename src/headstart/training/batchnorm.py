@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from headstart.backbones.blocks import Backbone
-from headstart.features.engine import Batch
-from headstart.training.reading import Source, autocast, forward
+from headstart.boundary.engine import Batch
+from headstart.boundary.forward import Source, autocast, forward
 
 ITEMS = 256
 """So many items tell the statistics well enough; more would only take time."""

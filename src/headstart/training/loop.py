@@ -15,21 +15,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from headstart.backbones.blocks import Backbone
+from headstart.boundary.activations import VIEWS, Activations
+from headstart.boundary.engine import Batch
+from headstart.boundary.forward import Source, autocast, features, forward
+from headstart.boundary.heads import Head, fit_temperature
+from headstart.boundary.inputs import PLAIN, Indices, Inputs, in_batches
 from headstart.data.images import Preprocess
 from headstart.errors import HeadstartError
-from headstart.features.engine import Batch
-from headstart.features.heads import Head, fit_temperature
 from headstart.progress import log, track
 from headstart.strategies.plan import ADAPTERS, HEAD, Options, Plan, Stage
 from headstart.training import adapters, batchnorm, checkpoint, optimiser
-from headstart.training.activations import VIEWS, Activations
 from headstart.training.best import Best, State
 from headstart.training.checkpoint import Checkpoints, Interrupts, Saved, deferred_interrupts
 from headstart.training.freezing import Watch
-from headstart.training.inputs import PLAIN, Indices, Inputs, in_batches
 from headstart.training.l2sp import penalty
 from headstart.training.objective import Classes, Contrastive, Objective
-from headstart.training.reading import Source, autocast, features, forward
 
 SMALL_SIDE = 64
 """Pictures up to this many pixels a side are small."""

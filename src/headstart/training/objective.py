@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
+from headstart.boundary.inputs import Indices, in_batches
 from headstart.training.contrastive import contrastive_batches, supervised_contrastive
-from headstart.training.inputs import Indices, in_batches
 
 TEMPERATURE = 0.3
 """Of the contrastive loss: chosen on held-out training rows of AG News."""

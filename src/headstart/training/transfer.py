@@ -14,12 +14,12 @@ import numpy.typing as npt
 from headstart.backbones import words
 from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve
+from headstart.boundary.extract import Features, extract
+from headstart.boundary.heads import Examples, Head, Matrix, solve
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.data.split import inner
 from headstart.errors import UsageError
-from headstart.features.extract import Features, extract
-from headstart.features.heads import Examples, Head, Matrix, solve
 from headstart.progress import log
 from headstart.store import digest
 from headstart.strategies.plan import Options, Strategy
@@ -27,7 +27,7 @@ from headstart.strategies.registry import strategy
 
 if TYPE_CHECKING:
     from headstart.backbones.blocks import Backbone
-    from headstart.training.inputs import Inputs
+    from headstart.boundary.inputs import Inputs
 
 Indices = npt.NDArray[np.int64]
 
@@ -90,15 +90,15 @@ class Fitted:
             if features is None:
                 _, features = extract(dataset, self.entries, device=device, seed=self.seed)
             return self.head.logits(features.of(dataset).rows(indices))
-        from headstart.training.inputs import Inputs
+        from headstart.boundary.inputs import Inputs
 
         inputs = Inputs(dataset, self.entries[0].preprocess)
         return self.head.logits(self._features(inputs, indices, device))
 
     def _features(self, inputs: Inputs, indices: Indices, device: str) -> Matrix:
         """Return the trained network's features of plain items, shape (len(indices), D)."""
-        from headstart.training import reading
-        from headstart.training.activations import Activations
+        from headstart.boundary import forward as reading
+        from headstart.boundary.activations import Activations
 
         assert self.backbone is not None
         backbone, what = self.backbone.to(device).eval(), self.entries[0].network
@@ -233,7 +233,7 @@ class _Steps:
     def run(self, resuming: Resuming | None) -> Fitted:
         """Build the network, run the loop, solve the head where the plan asks for it."""
         from headstart.backbones.build import build
-        from headstart.training.inputs import Inputs
+        from headstart.boundary.inputs import Inputs
         from headstart.training.loop import Job
         from headstart.training.loop import train as run_loop
 

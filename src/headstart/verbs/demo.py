@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from headstart.api import compare
 from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
 from headstart.evaluation.compare import Comparison
+from headstart.verbs.compare import compare
 
 SHOTS = (1, 2, 4, 8)
 STRATEGIES = ("scratch", "warm", "frozen")

@@ -29,11 +29,11 @@ import torch
 from torch import Tensor
 
 from headstart.backbones.blocks import Backbone
+from headstart.boundary.engine import Batch
+from headstart.boundary.inputs import PLAIN, Indices, Inputs, Row, to_device
 from headstart.data.texts import Tokenize
-from headstart.features.engine import Batch
 from headstart.progress import log, track
 from headstart.store import DIGEST, Digests, Shelves, digest, home
-from headstart.training.inputs import PLAIN, Indices, Inputs, Row, to_device
 
 VIEWS = 4
 """Fixed views of each picture where activations of augmented pictures are kept."""
@@ -53,7 +53,7 @@ class Activations:
     """The activations at ``boundary`` of items of ``inputs``.
 
     Args:
-        inputs: the items; their views must be fixed, see `headstart.training.inputs.Inputs`.
+        inputs: the items; their views must be fixed, see `headstart.boundary.inputs.Inputs`.
         backbone: in eval mode below the boundary.
         boundary: 1 or more.
         device: where the backbone is.

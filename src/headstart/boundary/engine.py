@@ -44,7 +44,7 @@ def engine(entry: Entry, *, block: int = -1, device: str = "cpu", seed: int = 0)
         entry: the backbone.
         block: -1 for the pooled output; otherwise the output of that block, averaged over
             positions.
-        device: "cpu", "cuda" or "mps", see `headstart.device.pick`.
+        device: "cpu", "cuda" or "mps", see `headstart.compute.device.pick`.
         seed: of random weights.
 
     Raises:

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from conftest import bars
+from headstart.boundary.inputs import Inputs
+from headstart.boundary.views import LEVELS, Augment, view
 from headstart.data.images import Preprocess
-from headstart.training.augment import LEVELS, Augment, view
-from headstart.training.inputs import Inputs
 
 NOTHING = Augment(area=1.0, flip=0.0, colour=0.0, degrees=0.0)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from headstart.boundary.extract import Features
 from headstart.data.dataset import Dataset
-from headstart.features.extract import Features
 from headstart.store import written_aside
 
 ROWS = 1024

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry
-from headstart.data.audit import Audit, collect
+from headstart.boundary.engine import Batch, Engine, Vectors, engine, weights_key
+from headstart.boundary.heads import Examples
+from headstart.data.audit import Audit, audit, collect
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.data.scan import Scanned, scan
 from headstart.errors import BackboneError
-from headstart.features.engine import Batch, Engine, Vectors, engine, weights_key
-from headstart.features.heads import Examples
 from headstart.progress import log, track
 from headstart.store import DIGEST, Digests, Store, home
 
@@ -149,7 +149,7 @@ def extract(
         dataset: what to read.
         entries: backbones whose vectors are joined; those with the same preprocessing share the
             decoding.
-        block: -1 for the pooled output, or a block's index, see `headstart.features.engine`.
+        block: -1 for the pooled output, or a block's index, see `headstart.boundary.engine`.
         device: "cpu", "cuda" or "mps".
         seed: of random weights.
 
@@ -160,11 +160,25 @@ def extract(
     sources = [_Source(entry, block, device, seed) for entry in entries]
     passes = _passes(dataset, sources)
     try:
-        audit = collect(dataset, next(passes))
-        return audit, _finish(dataset, audit.digests, sources, passes, start)
+        found = collect(dataset, next(passes))
+        return found, _finish(dataset, found.digests, sources, passes, start)
     finally:  # interrupted or not: what was computed is kept
         for source in sources:
             source.flush()
+
+
+def look(
+    dataset: Dataset, entries: Sequence[Entry], *, solves: bool, device: str, seed: int
+) -> tuple[Audit, Features | None]:
+    """Audit the data, and compute features in the same pass where a head is solved on them.
+
+    Raises:
+        DataError: there is nothing to learn from.
+    """
+    if not solves or not all(entry.ready for entry in entries):
+        return audit(dataset).require_usable(), None
+    found, features = extract(dataset, entries, device=device, seed=seed)
+    return found.require_usable(), features
 
 
 def vectors(

@@ -18,13 +18,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from headstart.boundary.engine import Batch
+from headstart.boundary.views import LEVELS, view
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess, decode
 from headstart.data.texts import Tokenize
-from headstart.features.engine import Batch
 from headstart.progress import log
 from headstart.store import digest
-from headstart.training.augment import LEVELS, view
 
 Indices = npt.NDArray[np.int64]
 Row = npt.NDArray[Any]
@@ -86,7 +86,7 @@ class Inputs:
     Args:
         dataset: the items.
         preprocess: of the backbone.
-        augment: a level of `headstart.training.augment.LEVELS`, or "off"; texts have no other.
+        augment: a level of `headstart.boundary.views.LEVELS`, or "off"; texts have no other.
         seed: of views that are new in each epoch.
         views: how many fixed views an item has; epoch e reads view e mod ``views``. Fixed views
             follow from the item's content alone, so what is computed from them can be kept for

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from headstart.backbones.blocks import Backbone
+from headstart.boundary.activations import Activations, as_maps
+from headstart.boundary.engine import Batch
+from headstart.boundary.heads import Matrix
+from headstart.boundary.inputs import PLAIN, Indices, Inputs, to_device
 from headstart.data.texts import by_length
-from headstart.features.engine import Batch
-from headstart.features.heads import Matrix
 from headstart.progress import track
-from headstart.training.activations import Activations, as_maps
-from headstart.training.inputs import PLAIN, Indices, Inputs, to_device
 
 Source = Inputs | Activations
 

@@ -1,0 +1,35 @@
+"""`predict`: answers for what the model has not seen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from headstart import bundle as bundles
+from headstart.bundle import Bundle
+from headstart.compute.device import pick
+from headstart.data.items import arriving
+
+
+def predict(
+    bundle: str | Path | Bundle,
+    sources: str | Path | Sequence[str | Path],
+    *,
+    device: str = "auto",
+) -> Iterator[dict[str, Any]]:
+    """Yield one answer an item of ``sources``, see `Bundle.predict`.
+
+    ``-`` stands for standard input, each line of which is a text; it is answered as it comes.
+    """
+    loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
+    listed = [sources] if isinstance(sources, str | Path) else list(sources)
+    chosen = pick(device)
+    for is_input, group in groupby(listed, key=lambda source: str(source) == "-"):
+        if is_input:
+            for lines in arriving(sys.stdin.buffer):
+                yield from loaded.predict_texts(lines, device=chosen)
+        else:
+            yield from loaded.predict(list(group), device=chosen)
