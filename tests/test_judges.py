@@ -20,7 +20,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.split import draw
 from headstart.strategies.plan import Options
 from headstart.strategies.registry import STRATEGIES
-from headstart.training.transfer import LEAST_TO_SELECT, selection
+from headstart.training.selection import LEAST_TO_SELECT, selection
 
 PICTURES = [name for name in judges.JUDGES if name not in judges.TEXTS_ONLY]
 SHOTS = 20

@@ -68,11 +68,14 @@ MAY_BE_HEAVY = {
     "training.freezing",
     "boundary.inputs",
     "training.l2sp",
+    "training.guard",
     "training.loop",
     "training.objective",
     "training.optimiser",
     "boundary.forward",
+    "training.snapshots",
     "training.soup",
+    "training.sources",
 }
 
 MODULES = sorted(

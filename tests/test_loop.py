@@ -26,8 +26,10 @@ from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.strategies.plan import HEAD, Group, Options, Plan, Stage
 from headstart.training import loop, objective
-from headstart.training.loop import Job, Trained, train
+from headstart.training.job import Job, Trained
+from headstart.training.loop import train
 from headstart.training.optimiser import cosine
+from headstart.training.selection import Judge
 
 NONE = np.empty(0, np.int64)
 PREPROCESS = resolve("glyphs").preprocess
@@ -164,11 +166,11 @@ def test_the_best_epoch_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     states: list[dict[str, torch.Tensor]] = []
     losses = iter([0.9, 0.2, 0.5, 0.4])
 
-    def score(self: Any) -> dict[str, float]:
+    def score(self: Any, source: Any) -> dict[str, float]:
         states.append({k: v.clone() for k, v in self.backbone.net.state_dict().items()})
         return {"selection_loss": next(losses), "selection_accuracy": 0.5}
 
-    monkeypatch.setattr(loop._Run, "_score", score)
+    monkeypatch.setattr(Judge, "score", score)
     backbone, trained = run(stage(2, epochs=4), fit=np.arange(16), select=np.arange(16, 24))
     assert [row["selection_loss"] for row in trained.history] == [0.9, 0.2, 0.5, 0.4]
     moved = 0
@@ -184,9 +186,9 @@ def test_training_stops_when_nothing_gets_better(
 ) -> None:
     rising = iter(range(1, 100))
     monkeypatch.setattr(
-        loop._Run,
-        "_score",
-        lambda self: {"selection_loss": float(next(rising)), "selection_accuracy": 0.0},
+        Judge,
+        "score",
+        lambda self, source: {"selection_loss": float(next(rising)), "selection_accuracy": 0.0},
     )
     options = Options(batch=8, early_stopping=early)
     _, trained = run(stage(5, epochs=9), options, fit=np.arange(16), select=np.arange(16, 24))

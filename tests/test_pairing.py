@@ -40,7 +40,7 @@ from headstart.data.split import draw, inner, split
 from headstart.estimator import TransferClassifier
 from headstart.evaluation import metrics
 from headstart.strategies.plan import Options
-from headstart.training import transfer
+from headstart.training import selection, transfer
 from headstart.training.objective import Classes, Contrastive
 
 SIZES = [15, 16, 17, 33, 70]
@@ -96,7 +96,7 @@ def test_cuts_of_a_data_set(per_class: int, make: object) -> None:
     assert np.bincount(data.labels[drawn]).tolist() == [5, 5, 5]
     cut = inner(data.labels, drawn, fraction=0.3, seed=0)
     assert sorted([*cut.train, *cut.held_out]) == sorted(drawn)
-    fit, select = transfer.selection(data.labels, parts.train, Options(), 0)
+    fit, select = selection.selection(data.labels, parts.train, Options(), 0)
     assert sorted([*fit, *select]) == sorted(parts.train)
     for some in (parts.train, parts.held_out, drawn, fit, select):
         same(data, some)
@@ -151,7 +151,7 @@ def test_the_probe_knows_its_items(
     with pytest.raises(KeyboardInterrupt):
         transfer.transfer(data, train, entries, name, features=features if handed_in else None)
     (job,) = seen
-    assert len(job.select) == 0 or per_class >= transfer.LEAST_TO_SELECT
+    assert len(job.select) == 0 or per_class >= selection.LEAST_TO_SELECT
     for part in (job.fit, np.setdiff1d(found.usable, job.fit)):
         right = job.probe.logits(features.rows(part)).argmax(1) == data.labels[part]
         assert right.mean() > 0.8  # of four classes, with labels of other items a quarter

@@ -28,6 +28,7 @@ from headstart.store import Shelves, home
 from headstart.strategies.plan import Options
 from headstart.training import loop, soup
 from headstart.training.checkpoint import Checkpoints
+from headstart.training.selection import Judge
 
 # Rates at which something moves in few steps; enough items for some to choose the best epoch.
 FEW = {"epochs": 3, "batch": 10, "body_rate": 1e-3, "head_rate": 1e-2}
@@ -198,8 +199,8 @@ PLACES = [
     *(("gradual", loop._Run, "_leave", n) for n in (1, 3)),
     *(("gradual", Shelves, "add", n) for n in (7, 50)),
     *(("gradual", Checkpoints, "save", n) for n in (1, 5)),
-    *(("partial:2", loop._Run, "_score", n) for n in (1, 3)),
-    *(("partial:2", soup, "greedy", 1), ("partial:2", loop._Run, "temperature", 1)),
+    *(("partial:2", Judge, "score", n) for n in (1, 3)),
+    *(("partial:2", soup, "greedy", 1), ("partial:2", Judge, "temperature", 1)),
     *(("partial:2", bundle, "save", 1), ("partial:2", html, "write_report", 1)),
 ]
 

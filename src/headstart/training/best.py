@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from torch import Tensor
-
 from headstart.training import soup
-
-State = dict[str, Tensor]
+from headstart.training.snapshots import State
 
 
 class Best:

@@ -11,21 +11,17 @@ import hashlib
 import json
 import os
 import re
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.optim import Optimizer
 
 from headstart.errors import UsageError, differences
 from headstart.progress import log
@@ -219,111 +215,3 @@ def set_random_state(state: Mapping[str, Tensor]) -> None:
     for i in range(torch.cuda.device_count()):
         if f"cuda{i}" in state:
             torch.cuda.set_rng_state(state[f"cuda{i}"], i)
-
-
-def pack_optimiser(optimiser: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return copies of an optimiser's state: its tensors by name, and the rest as JSON."""
-    packed = optimiser.state_dict()
-    tensors: dict[str, Tensor] = {}
-    rest: dict[str, dict[str, Any]] = {}
-    for index, values in packed["state"].items():
-        for key, value in values.items():
-            if isinstance(value, Tensor):
-                tensors[f"{index}.{key}"] = value.detach().to("cpu", copy=True)
-            else:
-                rest.setdefault(str(index), {})[key] = value
-    return tensors, {"groups": packed["param_groups"], "state": rest}
-
-
-def unpack_optimiser(
-    optimiser: Optimizer, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
-) -> None:
-    """Give ``optimiser``, a new one over equal parameters, the state that was packed.
-
-    From then on its steps are those of the packed one, bit for bit.
-    """
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    state = {int(index): dict(values) for index, values in facts["state"].items()}
-    for name, tensor in tensors.items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = _laid_out(tensor, parameters[int(index)])
-    groups = [
-        # JSON knows no tuples, such as the betas of AdamW.
-        {key: tuple(v) if isinstance(group.get(key), tuple) else v for key, v in packed.items()}
-        for group, packed in zip(optimiser.param_groups, facts["groups"], strict=True)
-    ]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _laid_out(tensor: Tensor, parameter: Tensor) -> Tensor:
-    """Return a copy that lies in memory as ``parameter`` does, channels last for example.
-
-    Fused kernels go through both side by side and do not look at strides; a file has none.
-    """
-    if tensor.shape != parameter.shape:
-        return tensor.clone()
-    return torch.empty_like(parameter, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
-
-
-@dataclass
-class Interrupts:
-    """The newest signal that asked the run to end, or None; see `deferred_interrupts`."""
-
-    signal: int | None = None
-    before: dict[int, Any] = field(default_factory=dict, repr=False)
-
-    @contextmanager
-    def released(self) -> Iterator[None]:
-        """Inside the block signals do what they did before: nothing there could end torn."""
-        if self.asked:
-            raise KeyboardInterrupt
-        try:
-            self._set(self.before)
-            yield
-        finally:
-            self._set(dict.fromkeys(self.before, self._note))
-
-    @staticmethod
-    def _set(handlers: Mapping[int, Any]) -> None:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-    @property
-    def asked(self) -> bool:
-        """Whether the run should end."""
-        return self.signal is not None
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        impatient = self.asked and number == signal.SIGINT
-        self.signal = number
-        if impatient:
-            raise KeyboardInterrupt
-
-
-@contextmanager
-def deferred_interrupts() -> Iterator[Interrupts]:
-    """Inside the block SIGINT and SIGTERM set a flag instead of ending a step in its middle.
-
-    A second SIGINT raises KeyboardInterrupt at once, and so does the end of the block if the flag
-    was not heeded. A KeyboardInterrupt that leaves the block holds the signal, see
-    `headstart.errors.exit_code`. Signals that were ignored still are. Outside the main thread
-    nothing changes and the flag stays down.
-    """
-    found = Interrupts()
-    if threading.current_thread() is not threading.main_thread():
-        yield found
-        return
-    now = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    # None is a handler that was not set from Python, and could not be put back.
-    before: dict[int, Any] = {k: h for k, h in now.items() if h not in (None, signal.SIG_IGN)}
-    found.before = before
-    try:
-        found._set(dict.fromkeys(before, found._note))
-        yield found
-    except KeyboardInterrupt as error:
-        error.args = (found.signal,)
-        raise
-    finally:
-        found._set(before)
-    if found.asked:
-        raise KeyboardInterrupt(found.signal)

@@ -6,81 +6,36 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the field's own name for it
+from torch import nn
 
 from headstart.backbones.blocks import Backbone
-from headstart.boundary.activations import VIEWS, Activations
+from headstart.boundary.activations import Activations
 from headstart.boundary.engine import Batch
-from headstart.boundary.forward import Source, autocast, features, forward
-from headstart.boundary.heads import Head, fit_temperature
+from headstart.boundary.forward import Source, autocast, forward
+from headstart.boundary.heads import Head
 from headstart.boundary.inputs import PLAIN, Indices, Inputs, in_batches
 from headstart.data.images import Preprocess
 from headstart.errors import HeadstartError
 from headstart.progress import log, track
-from headstart.strategies.plan import ADAPTERS, HEAD, Options, Plan, Stage
+from headstart.strategies.plan import ADAPTERS, HEAD, Stage
 from headstart.training import adapters, batchnorm, checkpoint, optimiser
-from headstart.training.best import Best, State
-from headstart.training.checkpoint import Checkpoints, Interrupts, Saved, deferred_interrupts
+from headstart.training.best import Best
+from headstart.training.checkpoint import Checkpoints, Saved
 from headstart.training.freezing import Watch
+from headstart.training.guard import Guard
+from headstart.training.interrupts import Interrupts, deferred_interrupts
+from headstart.training.job import Job, Place, Trained
 from headstart.training.l2sp import penalty
-from headstart.training.objective import Classes, Contrastive, Objective
+from headstart.training.objective import objective
+from headstart.training.selection import Judge
+from headstart.training.snapshots import Snapshots, State, within
+from headstart.training.sources import Sources
 
 SMALL_SIDE = 64
 """Pictures up to this many pixels a side are small."""
-
-
-@dataclass
-class Trained:
-    """What the loop hands back.
-
-    Attributes:
-        head: the linear head, with the temperature fitted on the inner selection part, if any.
-        history: one row an epoch: stage, epoch, boundary, loss, seconds, and loss and accuracy on
-            the selection part where there is one.
-        cache: items whose activations were there before ("hits"), and that were computed
-            ("misses").
-        unchanged: the boundary below which no stage has changed anything.
-    """
-
-    head: Head
-    unchanged: int
-    history: list[dict[str, float]] = field(default_factory=list)
-    cache: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the loop is to do.
-
-    Attributes:
-        plan: what is trained, for how long, how fast.
-        labels: shape (N,), of the whole data set.
-        n_classes: number of classes.
-        fit: indices of the items to train on.
-        select: indices that choose the best epoch and fit the temperature; may be empty.
-        options: batch size, optimiser, loss.
-        seed: of the order of items, dropout and random views.
-        device: "cpu", "cuda" or "mps".
-        what: what decides the backbone's answers besides its weights, see `Activations`.
-        probe: the head to start from; None starts from zero.
-    """
-
-    plan: Plan
-    labels: npt.NDArray[np.int64]
-    n_classes: int
-    fit: Indices
-    select: Indices
-    options: Options
-    seed: int = 0
-    device: str = "cpu"
-    what: str = ""
-    probe: Head | None = None
 
 
 def train(
@@ -113,14 +68,14 @@ def train(
         run = _Run(backbone, inputs, job, checkpoints, interrupts, say)
         for number in range(run.resume(), len(job.plan.stages)):
             run.stage(number, job.plan.stages[number])
-        temperature = run.temperature()
+        temperature = run.judge.temperature(inputs)
         if job.plan.adapters:
             backbone.adapters = frozenset()
             adapters.merge(backbone)
     backbone.eval().to("cpu")
     weight, bias = (p.detach().cpu().numpy().copy() for p in (run.head.weight, run.head.bias))
     head = Head(weight, bias, temperature=temperature)
-    return Trained(head, run.unchanged, run.history, run.cache)
+    return Trained(head, run.unchanged, run.history, run.sources.cache)
 
 
 @contextmanager
@@ -159,29 +114,6 @@ def start_head(n_features: int, n_classes: int, probe: Head | None) -> nn.Linear
     return head
 
 
-@dataclass
-class _Place:
-    """Where a run is: what a checkpoint needs besides tensors.
-
-    Attributes:
-        stage: index in the plan.
-        epoch: within the stage.
-        batch: of the epoch, the next one.
-        boundary: now; `auto-freeze` moves it within a stage.
-        total: of the epoch's losses so far.
-        spent: seconds that the stage has taken.
-        changed: blocks that were trained in any stage so far.
-    """
-
-    stage: int = 0
-    epoch: int = 0
-    batch: int = 0
-    boundary: int = 0
-    total: float = 0.0
-    spent: float = 0.0
-    changed: list[int] = field(default_factory=list)
-
-
 class _Run:
     """The loop's state: what is trained, on what, and the best epochs so far."""
 
@@ -198,12 +130,13 @@ class _Run:
         self.checkpoints, self.interrupts = checkpoints, interrupts
         self.options, self.fit, self.select = job.options, job.fit, job.select
         self.head = start_head(backbone.n_features, job.n_classes, job.probe).to(job.device)
+        self.judge = Judge(backbone, self.head, job)
+        self.snapshots = Snapshots(backbone, self.head)
+        self.sources = Sources(backbone, inputs, job, interrupts)
         self.start = self._start_weights() if any(s.pull for s in job.plan.stages) else {}
-        self.place = _Place()
+        self.place = Place()
         self.history: list[dict[str, float]] = []
-        self.cache = {"hits": 0, "misses": 0}
         self.unchanged = min(map(self._lowest, job.plan.stages))
-        self.settling = np.random.default_rng(job.seed).permutation(self.fit)[: batchnorm.ITEMS]
         self.best = Best(self.options.soup)
         self.watch: Watch | None = None
         self.saved: Saved | None = None
@@ -220,22 +153,22 @@ class _Run:
         """Train what ``stage`` names; prove that the rest did not move."""
         if self.saved is None:
             self._enter(number, stage)
-        self.objective = self._objective(stage)
+        self.objective = objective(stage, self.head, self.job)
         self._set_boundary(stage)
         if self.saved is not None:
             tensors, facts = self.saved.tensors, self.saved.facts["optimiser"]
-            checkpoint.unpack_optimiser(self.optimiser, _within("optimiser", tensors), facts)
-            checkpoint.set_random_state(_within("random", tensors))
+            optimiser.unpack(self.optimiser, within("optimiser", tensors), facts)
+            checkpoint.set_random_state(within("random", tensors))
             self.saved = None
         elif self.job.probe is not None:
             self._judge_the_start(stage)
         self._epochs(stage)
-        self._check_frozen()
+        self.guard.check()
         self._leave(stage)
 
     def _enter(self, number: int, stage: Stage) -> None:
         changed = sorted({*self.place.changed, *stage.trained})
-        self.place = _Place(number, boundary=self._lowest(stage), changed=changed)
+        self.place = Place(number, boundary=self._lowest(stage), changed=changed)
         self.best = Best(self.options.soup)
         self.watch = Watch(stage.freeze) if stage.freeze else None
         if self.watch:
@@ -247,75 +180,21 @@ class _Run:
             return min(self.backbone.owner(name) for name in self.backbone.adapters)
         return stage.boundary(self.backbone.n_blocks)
 
-    def _objective(self, stage: Stage) -> Objective:
-        o, job = self.options, self.job
-        batch = stage.batch or o.batch
-        if stage.objective == "contrastive":
-            return Contrastive(job.labels, self.fit, batch=batch, seed=job.seed)
-        return Classes(
-            self.head,
-            job.labels,
-            self.fit,
-            batch=batch,
-            seed=job.seed,
-            smoothing=o.smoothing,
-            weighted=o.class_weights,
-        )
-
     def _set_boundary(self, stage: Stage) -> None:
         """Freeze what lies below the boundary, and read from there."""
         boundary = self.place.boundary
         self.backbone.set_trainable(k for k in stage.trained if k >= boundary)
-        self.frozen = self.backbone.frozen_digest()
+        self.guard = Guard(self.backbone)
         self.optimiser = self._optimiser(stage)
         self.peaks = [group["lr"] for group in self.optimiser.param_groups]
-        self.source = self._source(boundary, stage)
-
-    def _source(self, boundary: int, stage: Stage) -> Source:
-        o, inputs = self.options, self.inputs
-        # What is kept has fixed views; what is read anew in each epoch need not.
-        inputs.views = o.views or (VIEWS if boundary else None)
-        parts = [self.fit, self.select] if inputs.level is None else [self.select]
-        if self.job.plan.batch_statistics:
-            parts.append(self.settling)
-        plain = np.unique(np.concatenate(parts))
-        if boundary == 0:
-            inputs.keep_plain(plain)
-            return inputs
-        kept = Activations(
-            inputs,
-            self.backbone.eval(),
-            boundary,
-            self.job.device,
-            what=self.job.what,
-            limit=o.cache_limit,
-            half=o.cache_half,
-        )
-        with self.interrupts.released():
-            kept.fill(self.select, self.fit, range(self.place.epoch, stage.epochs))
-        self.cache["hits"] += kept.hits
-        self.cache["misses"] += kept.misses
-        if not kept.kept:
-            inputs.keep_plain(plain)
-        return kept
-
-    def _check_frozen(self) -> None:
-        if self.backbone.frozen_digest() != self.frozen:
-            raise HeadstartError("a frozen block changed during training; nothing was saved.")
-
-    def _check_modes(self) -> None:
-        """Check that no frozen block drops out or looks at the statistics of a batch."""
-        backbone = self.backbone
-        for name, module in backbone.net.named_modules():
-            if module.training and name and backbone.owner(name) not in backbone.trainable:
-                raise HeadstartError(f"a frozen block changed to training mode: {name}.")
+        self.source = self.sources.at(boundary, range(self.place.epoch, stage.epochs))
 
     def _leave(self, stage: Stage) -> None:
         """Go back to the best epoch, or to the average of the best."""
         self._done_with(self.source)
         chosen, used = self.best.choose(self._score_of)
         if chosen is not None:
-            self._restore(chosen)
+            self.snapshots.put_back(chosen)
         self._settle()  # nobody has where no epoch was judged, or where several were averaged
         if len(self.best.states) > 1:
             self.say(f"averaged the weights of {used} of the {len(self.best.states)} best epochs")
@@ -336,8 +215,8 @@ class _Run:
         Without it training could end below the probe that it began with.
         """
         if self._chooses(stage):
-            score = self._score()
-            self.best.add(score["selection_loss"], self._state)
+            score = self.judge.score(self.source)
+            self.best.add(score["selection_loss"], self._taken)
             self.say(f"before any step: inner accuracy {score['selection_accuracy']:.3f}")
 
     # -- epochs -----------------------------------------------------------------------------------
@@ -351,8 +230,8 @@ class _Run:
             row |= {"boundary": place.boundary, "loss": loss}
             if self._chooses(stage):
                 self._settle()
-                row |= self._score()
-                self.best.add(row["selection_loss"], self._state)
+                row |= self.judge.score(self.source)
+                self.best.add(row["selection_loss"], self._taken)
             row["seconds"] = time.perf_counter() - start
             self._note(row, stage.epochs)
             place.epoch, place.batch, place.total = place.epoch + 1, 0, 0.0
@@ -366,7 +245,7 @@ class _Run:
         """Go once over the training items in a new order; return the mean loss."""
         place = self.place
         self.backbone.train()
-        self._check_modes()
+        self.guard.check_modes()
         order = self.objective.order(place.epoch)
         left = order[place.batch :]
         label = f"epoch {place.epoch + 1}/{stage.epochs}"
@@ -390,7 +269,7 @@ class _Run:
     def _settle(self) -> None:
         """Give batch norm that learns from batches the statistics of the network as it now is."""
         if self.job.plan.batch_statistics:
-            parts = in_batches(self.settling, self.options.batch)
+            parts = in_batches(self.sources.settling, self.options.batch)
             seen = (self.source.collate(list(self.source.rows(one, PLAIN))) for one in parts)
             batchnorm.settle(self.backbone, self.source, seen, self.job.device)
 
@@ -437,7 +316,7 @@ class _Run:
         boundary = self.watch.check(self._moving())
         if boundary <= self.place.boundary:
             return
-        self._check_frozen()
+        self.guard.check()
         before, state = self.source, self.optimiser.state
         self.place.boundary = boundary
         self.say(f"blocks below {boundary} hardly change; frozen for good")
@@ -461,47 +340,14 @@ class _Run:
             return list(adapters.parameters(self.backbone).values())
         return self.backbone.parameters_of(block)
 
+    def _taken(self) -> State:
+        return self.snapshots.take(self.place.changed)
+
     # -- the best epochs --------------------------------------------------------------------------
 
-    @torch.inference_mode()
-    def _selection_logits(self) -> npt.NDArray[np.float32]:
-        found = features(self.backbone, self.source, self.select, self.job.device)
-        logits: Tensor = self.head(torch.from_numpy(found).to(self.job.device))
-        return logits.cpu().numpy()
-
-    def _score(self) -> dict[str, float]:
-        logits = torch.from_numpy(self._selection_logits())
-        target = torch.from_numpy(self.job.labels[self.select])
-        return {
-            "selection_loss": float(F.cross_entropy(logits, target)),
-            "selection_accuracy": float((logits.argmax(1) == target).float().mean()),
-        }
-
     def _score_of(self, state: State) -> float:
-        self._restore(state)
-        return -self._score()["selection_loss"]
-
-    def temperature(self) -> float:
-        """Return the temperature fitted on the selection part; 1 where there is none."""
-        solved_later = self.job.plan.solver is not None
-        if not len(self.select) or solved_later:
-            return 1.0
-        self.source = self.inputs
-        return fit_temperature(self._selection_logits(), self.job.labels[self.select])
-
-    def _state(self) -> State:
-        """Return copies of what can change: the trained blocks, buffers included, and the head."""
-        net = {
-            f"net.{name}": tensor.detach().clone()
-            for name, tensor in self.backbone.net.state_dict().items()
-            if name in self.backbone.adapters or self.backbone.owner(name) in self.place.changed
-        }
-        head = self.head.state_dict().items()
-        return net | {f"head.{name}": tensor.detach().clone() for name, tensor in head}
-
-    def _restore(self, state: State) -> None:
-        self.backbone.net.load_state_dict(_within("net", state), strict=False)
-        self.head.load_state_dict(_within("head", state))
+        self.snapshots.put_back(state)
+        return -self.judge.score(self.source)["selection_loss"]
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -517,10 +363,10 @@ class _Run:
             raise KeyboardInterrupt
 
     def _save(self, checkpoints: Checkpoints) -> None:
-        packed, optimiser_facts = checkpoint.pack_optimiser(self.optimiser)
+        packed, optimiser_facts = optimiser.packed(self.optimiser)
         watched, watch_facts = self.watch.state() if self.watch else ({}, {})
         parts = {
-            "now": self._state(),
+            "now": self._taken(),
             **{f"best{i}": state for i, state in enumerate(self.best.states)},
             "optimiser": packed,
             "random": checkpoint.random_state(),
@@ -532,7 +378,7 @@ class _Run:
             "optimiser": optimiser_facts,
             "watch": watch_facts,
             "history": self.history,
-            "cache": self.cache,
+            "cache": self.sources.cache,
         }
         tensors = {f"{part}.{name}": t for part, held in parts.items() for name, t in held.items()}
         checkpoints.save(tensors, facts)
@@ -545,15 +391,15 @@ class _Run:
                 self.say("no checkpoint is intact; starting from the beginning")
             return 0
         tensors, facts = self.saved.tensors, self.saved.facts
-        self.place = replace(_Place(**facts["place"]))
-        self.history, self.cache = facts["history"], facts["cache"]
-        self._restore(_within("now", tensors))
+        self.place = replace(Place(**facts["place"]))
+        self.history, self.sources.cache = facts["history"], facts["cache"]
+        self.snapshots.put_back(within("now", tensors))
         best = facts["best"]
-        states = [_within(f"best{i}", tensors) for i in range(len(best["losses"]))]
+        states = [within(f"best{i}", tensors) for i in range(len(best["losses"]))]
         self.best = Best(self.options.soup, states=states, **best)
         rule = self.job.plan.stages[self.place.stage].freeze
         if rule:
-            self.watch = Watch.restore(rule, _within("watch", tensors), facts["watch"])
+            self.watch = Watch.restore(rule, within("watch", tensors), facts["watch"])
         place = self.place
         self.say(
             f"going on from {self.saved.path.name}: stage {place.stage + 1}, "
@@ -572,9 +418,3 @@ class _Run:
             f"epoch {row['epoch'] + 1:g}/{epochs}: loss {row['loss']:.4f}{seen}, "
             f"{row['seconds']:.1f} s"
         )
-
-
-def _within(prefix: str, tensors: State) -> State:
-    """Return the tensors whose names begin with ``prefix.``, without it."""
-    start = f"{prefix}."
-    return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}

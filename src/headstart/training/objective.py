@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,10 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from headstart.boundary.inputs import Indices, in_batches
 from headstart.training.contrastive import contrastive_batches, supervised_contrastive
+
+if TYPE_CHECKING:
+    from headstart.strategies.plan import Stage
+    from headstart.training.job import Job
 
 TEMPERATURE = 0.3
 """Of the contrastive loss: chosen on held-out training rows of AG News."""
@@ -101,3 +105,20 @@ def class_weights(labels: npt.NDArray[np.int64], n_classes: int) -> Tensor:
     counts = np.bincount(labels, minlength=n_classes)
     weights = len(labels) / (np.maximum(counts, 1) * max(1, (counts > 0).sum()))
     return torch.tensor(weights, dtype=torch.float32)
+
+
+def objective(stage: Stage, head: nn.Linear, job: Job) -> Objective:
+    """Return what ``stage`` minimises, over the items of ``job``."""
+    o = job.options
+    batch = stage.batch or o.batch
+    if stage.objective == "contrastive":
+        return Contrastive(job.labels, job.fit, batch=batch, seed=job.seed)
+    return Classes(
+        head,
+        job.labels,
+        job.fit,
+        batch=batch,
+        seed=job.seed,
+        smoothing=o.smoothing,
+        weighted=o.class_weights,
+    )

@@ -1,13 +1,13 @@
-"""The optimiser of what a stage trains, and of nothing else; and its learning rate over time."""
+"""The optimiser of what a stage trains, and of nothing else; its rate over time; its state."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from headstart.strategies.plan import HEAD, Options, Stage
 
@@ -56,3 +56,47 @@ def cosine(step: float, n_steps: int) -> float:
     if step < warm:
         return min(1.0, (step + 1) / warm)
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, n_steps - warm)))
+
+
+def packed(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return copies of an optimiser's state: its tensors by name, and the rest as JSON."""
+    state = optimiser.state_dict()
+    tensors: dict[str, Tensor] = {}
+    rest: dict[str, dict[str, Any]] = {}
+    for index, values in state["state"].items():
+        for key, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{key}"] = value.detach().to("cpu", copy=True)
+            else:
+                rest.setdefault(str(index), {})[key] = value
+    return tensors, {"groups": state["param_groups"], "state": rest}
+
+
+def unpack(
+    optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
+) -> None:
+    """Give ``optimiser``, a new one over equal parameters, the state that was packed.
+
+    From then on its steps are those of the packed one, bit for bit.
+    """
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    state = {int(index): dict(values) for index, values in facts["state"].items()}
+    for name, tensor in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = _laid_out(tensor, parameters[int(index)])
+    groups = [
+        # JSON knows no tuples, such as the betas of AdamW.
+        {key: tuple(v) if isinstance(group.get(key), tuple) else v for key, v in packed.items()}
+        for group, packed in zip(optimiser.param_groups, facts["groups"], strict=True)
+    ]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _laid_out(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """Return a copy that lies in memory as ``parameter`` does, channels last for example.
+
+    Fused kernels go through both side by side and do not look at strides; a file has none.
+    """
+    if tensor.shape != parameter.shape:
+        return tensor.clone()
+    return torch.empty_like(parameter, dtype=tensor.dtype, device=tensor.device).copy_(tensor)

@@ -18,24 +18,18 @@ from headstart.boundary.extract import Features, extract
 from headstart.boundary.heads import Examples, Head, Matrix, solve
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
-from headstart.data.split import inner
 from headstart.errors import UsageError
 from headstart.progress import log
 from headstart.store import digest
 from headstart.strategies.plan import Options, Strategy
 from headstart.strategies.registry import strategy
+from headstart.training.selection import selection
 
 if TYPE_CHECKING:
     from headstart.backbones.blocks import Backbone
     from headstart.boundary.inputs import Inputs
 
 Indices = npt.NDArray[np.int64]
-
-LEAST_TO_SELECT = 16
-"""Examples of the smallest class from which an inner part is set aside to choose the best epoch;
-with fewer, every example is worth more in training."""
-
-SELECTION_SHARE = 0.15
 
 HALVED = "activations were kept as 16-bit floats: training has seen them rounded (--cache-half)"
 
@@ -234,7 +228,7 @@ class _Steps:
         """Build the network, run the loop, solve the head where the plan asks for it."""
         from headstart.backbones.build import build
         from headstart.boundary.inputs import Inputs
-        from headstart.training.loop import Job
+        from headstart.training.job import Job
         from headstart.training.loop import train as run_loop
 
         entry, seed = self.entry, self.seed
@@ -328,20 +322,6 @@ def _without_weights(entry: Entry, seed: int) -> Entry:
     """Return the entry with the same preprocessing and random weights."""
     bare = resolve(f"random:{entry.name}", seed=seed)
     return replace(bare, preprocess=entry.preprocess, config=entry.config)
-
-
-def selection(
-    labels: npt.NDArray[np.int64], train: Indices, options: Options, seed: int
-) -> tuple[Indices, Indices]:
-    """Return the part of ``train`` to fit on and the part that chooses the best epoch.
-
-    The second is empty with ``early_stopping`` off, or where the smallest class is small.
-    """
-    smallest = np.bincount(labels[train])[np.unique(labels[train])].min()
-    if not options.early_stopping or smallest < LEAST_TO_SELECT:
-        return train, train[:0]
-    parts = inner(labels, train, fraction=SELECTION_SHARE, seed=seed)
-    return parts.train, parts.held_out
 
 
 def augment_level(entry: Entry, options: Options) -> str:
