@@ -298,7 +298,7 @@ def auto_freeze(case: Case) -> nn.Module:
             size = torch.cat([q.flatten() for q in last[k]])
             moved.append(float(gap.norm() / size.norm()))
             last[k] = [p.detach().clone() for p in block]
-        most[0] = max(most[0], *moved[bottom[0] :])
+        most[0] = max([most[0], *moved[bottom[0] :]])
         for k in range(len(moved)):
             still[k] = still[k] + 1 if moved[k] <= 0.3 * most[0] else 0
         while bottom[0] < len(still) and still[bottom[0]] >= 2:
