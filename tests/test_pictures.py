@@ -16,7 +16,7 @@ import headstart
 from conftest import bars, save_bars
 from headstart.bundle import load
 from headstart.evaluation.compare import Comparison, Run, summarise
-from headstart.report import html, pictures
+from headstart.report import html, pictures, tables
 from headstart.report.pictures import readable
 
 
@@ -47,6 +47,18 @@ def test_readable_says_what_the_fonts_can_draw(monkeypatch: pytest.MonkeyPatch) 
     wide = (*usual, ("Wide", frozenset(map(ord, "蚂蚁"))))
     monkeypatch.setattr(pictures, "_fonts", lambda: wide)
     assert readable("蚂蚁 x", "class 0") == "蚂蚁 x"
+
+
+def test_a_sweep_over_the_frozen_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = comparison("partial:10", "partial:0", "partial:4")
+    assert list(found.sweep()) == [0, 4, 10]
+    assert not comparison("partial:0", "partial:4", "warm").sweep()
+    assert not comparison("partial:0", "partial:4", "partial:-1").sweep()
+    tables.comparison(found)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows if row and row[0].isdecimal()] == ["0", "4", "10"]
+    tables.save_comparison(found, tmp_path)
+    assert 500 < size(tmp_path / "curves.png")[0] < 1500
 
 
 def test_curves(tmp_path: Path) -> None:

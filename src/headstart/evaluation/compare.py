@@ -80,6 +80,19 @@ class Comparison:
         """Return the comparison of ``runs``; ``unfinished`` others were asked for."""
         return cls(tuple(runs), tuple(summarise(runs)), unfinished)
 
+    def sweep(self) -> dict[int, list[Summary]]:
+        """Return the rows by how many blocks were frozen; empty unless all strategies say that.
+
+        That is, where each is ``partial:K`` with K of 0 or more, and there are three or more K.
+        """
+        found: dict[int, list[Summary]] = {}
+        for row in self.summary:
+            name, _, k = row.strategy.partition(":")
+            if name != "partial" or not k.isdecimal():
+                return {}
+            found.setdefault(int(k), []).append(row)
+        return dict(sorted(found.items())) if len(found) > 2 else {}
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that `headstart compare --json` prints."""
         return {

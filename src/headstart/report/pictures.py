@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from matplotlib.ticker import MaxNLocator
 
 from headstart.data.dataset import Dataset
 from headstart.data.images import decode
@@ -102,6 +103,42 @@ def _curves(axes: Any, result: Comparison) -> None:
     axes.set_ylabel("accuracy, %", **_text())
     _plain(axes)
     _name_lines(axes, ends)
+
+
+def sweep(result: Comparison, path: Path) -> None:
+    """Draw accuracy, with its 95 % interval, and seconds over the number of frozen blocks."""
+    by_k = result.sweep()
+    several = len({row.backbone for row in result.summary}) > 1
+    lines = list(dict.fromkeys((row.backbone, row.shots) for row in result.summary))
+    figure = _figure(6.4, 5.6)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.6, 1])
+    ends: tuple[list[tuple[float, str, str]], ...] = ([], [])
+    for number, (backbone, shots) in enumerate(lines):
+        rows = {
+            k: r for k, rs in by_k.items() for r in rs if (r.backbone, r.shots) == lines[number]
+        }
+        colour = COLOURS[number % len(COLOURS)]
+        at = [k + 0.12 * number for k in rows]  # beside each other, so that all intervals show
+        means = np.array([100 * r.mean for r in rows.values()])
+        spans = np.clip([[100 * r.low, 100 * r.high] for r in rows.values()], 0, 100).T
+        above.errorbar(
+            at, means, np.abs(spans - means), fmt="o-", color=colour, lw=2, ms=4, elinewidth=0.8
+        )
+        below.plot(at, [r.seconds for r in rows.values()], "o-", color=colour, lw=2, ms=4)
+        name = "all" if shots == "all" else f"{shots} a class"
+        name = f"{backbone} {name}" if several else name
+        for found, height in zip(ends, (means[-1], list(rows.values())[-1].seconds), strict=True):
+            found.append((float(height), name, colour))
+    below.set_ylim(bottom=0)
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    below.set_xlabel("frozen blocks, from the bottom", **_text())
+    for axes, label, names in zip(
+        (above, below), ("accuracy, %", "seconds a fit"), ends, strict=True
+    ):
+        axes.set_ylabel(label, **_text())
+        _plain(axes)
+        _name_lines(axes, names)
+    _save(figure, path)
 
 
 def _name_lines(axes: Any, ends: list[tuple[float, str, str]]) -> None:

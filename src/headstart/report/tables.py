@@ -103,7 +103,10 @@ def audit(found: Audit) -> None:
 
 
 def comparison(result: Comparison) -> None:
-    """Print one row for each backbone, strategy and number of shots."""
+    """Print one row for each backbone, strategy and number of shots; of a sweep, one for each K."""
+    if result.sweep():
+        sweep(result)
+        return
     rows = [
         [
             str(r.shots),
@@ -118,13 +121,39 @@ def comparison(result: Comparison) -> None:
     ]
     columns = ["shots", "backbone", "strategy", "accuracy", "95 %", "a fit", "against the best"]
     table(columns, rows, left=3)
+    _left_out(result)
+
+
+def sweep(result: Comparison) -> None:
+    """Print one row for each number of frozen blocks, with columns for each number of shots."""
+    by_k = result.sweep()
+    several = len({r.backbone for r in result.summary}) > 1
+    cells = {
+        (k, r.backbone, r.shots): [percent(r.mean), span(r.low, r.high), clock(r.seconds)]
+        for k, rows in by_k.items()
+        for r in rows
+    }
+    columns = list(dict.fromkeys((r.backbone, r.shots) for r in result.summary))
+    labels = ["all" if n == "all" else f"{n} a class" for _, n in columns]
+    names = [f"{b} {n}" if several else n for (b, _), n in zip(columns, labels, strict=True)]
+    table(
+        ["frozen", *(c for name in names for c in (name, "95 %", "a fit"))],
+        [
+            [str(k), *(cell for c in columns for cell in cells.get((k, *c), ["", "", ""]))]
+            for k in by_k
+        ],
+    )
+    _left_out(result)
+
+
+def _left_out(result: Comparison) -> None:
     if result.unfinished:
         print(f"{result.unfinished} runs were left out: the budget was spent")
 
 
 def save_comparison(result: Comparison, folder: Path) -> None:
-    """Write ``runs.csv`` and ``curves.png`` to ``folder``."""
-    from headstart.report.pictures import curves
+    """Write ``runs.csv`` and ``curves.png`` to ``folder``; of a sweep, over the frozen blocks."""
+    from headstart.report.pictures import curves, sweep
 
     rows = [asdict(run) for run in result.runs]
     with (
@@ -134,7 +163,8 @@ def save_comparison(result: Comparison, folder: Path) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    curves(result, folder / "curves.png")
+    draw = sweep if result.sweep() else curves
+    draw(result, folder / "curves.png")
 
 
 def predictions(answers: Iterable[dict[str, Any]]) -> None:
