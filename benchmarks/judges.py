@@ -29,7 +29,8 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 from headstart.backbones.build import build
 from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve
-from headstart.boundary.inputs import Inputs, to_device
+from headstart.boundary.inputs import Inputs
+from headstart.compute.running import to_device
 from headstart.data.dataset import Dataset
 from headstart.data.reading import read
 from headstart.data.split import draw

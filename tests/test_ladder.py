@@ -59,6 +59,7 @@ MAY_BE_HEAVY = {
     "report.pictures",
     "verbs.show",
     "boundary.activations",
+    "compute.running",
     "training.adapters",
     "boundary.views",
     "training.batchnorm",

@@ -30,7 +30,8 @@ from torch import Tensor
 
 from headstart.backbones.blocks import Backbone
 from headstart.boundary.engine import Batch
-from headstart.boundary.inputs import PLAIN, Indices, Inputs, Row, to_device
+from headstart.boundary.inputs import PLAIN, Indices, Inputs, Row
+from headstart.compute.running import autocast, to_device
 from headstart.data.texts import Tokenize
 from headstart.progress import log, track
 from headstart.store import DIGEST, Digests, Shelves, digest, home
@@ -268,7 +269,7 @@ class Activations:
     @torch.inference_mode()
     def _state(self, batch: Batch) -> Any:
         x = to_device(batch, self.device)
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
+        with autocast(self.device):
             if self._below is None:
                 return self.backbone.forward_to(x, self.boundary)
             return self.backbone.forward_between(as_maps(x), self._below.boundary, self.boundary)

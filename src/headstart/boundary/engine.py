@@ -116,16 +116,13 @@ def torch_engine(backbone: Backbone, block: int, device: str) -> Engine:
     """Return an engine that runs ``backbone`` in torch on ``device``; bf16 autocast on CUDA."""
     import torch
 
+    from headstart.compute.running import autocast, to_device
+
     module = _vectors(backbone, block).to(device).eval()
-    bf16 = torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
 
     def run(batch: Batch) -> Vectors:
-        tensors = [torch.from_numpy(array) for array in batch]
-        if device == "cuda":
-            tensors = [tensor.pin_memory() for tensor in tensors]
-        with torch.inference_mode(), bf16:
-            moved = [tensor.to(device, non_blocking=True) for tensor in tensors]
-            out: Vectors = module(*moved).float().cpu().numpy()
+        with torch.inference_mode(), autocast(device):
+            out: Vectors = module(to_device(batch, device)).float().cpu().numpy()
         return out
 
     return run
@@ -153,7 +150,7 @@ def _vectors(backbone: Backbone, block: int) -> Any:
             super().__init__()
             self.backbone = backbone
 
-        def forward(self, *batch: torch.Tensor) -> torch.Tensor:
+        def forward(self, *batch: Any) -> torch.Tensor:
             x: Any = backbone.forward_to(
                 batch if len(batch) > 1 else batch[0],
                 backbone.n_blocks if block == -1 else block + 1,

@@ -12,7 +12,8 @@ from headstart.backbones.blocks import Backbone
 from headstart.boundary.activations import Activations, as_maps
 from headstart.boundary.engine import Batch
 from headstart.boundary.heads import Matrix
-from headstart.boundary.inputs import PLAIN, Indices, Inputs, to_device
+from headstart.boundary.inputs import PLAIN, Indices, Inputs
+from headstart.compute.running import autocast, to_device
 from headstart.data.texts import by_length
 from headstart.progress import track
 
@@ -48,11 +49,6 @@ def _through(backbone: Backbone, source: Source, batch: Batch, device: str) -> T
     x: Any = to_device(batch, device)
     x = as_maps(x) if source.boundary else backbone.forward_to(x, 0)
     return backbone.forward_from(x, source.boundary)
-
-
-def autocast(device: str) -> torch.autocast:
-    """Return the context in which networks run: bf16 on CUDA, else 32 bits."""
-    return torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
 
 
 @torch.inference_mode()

@@ -15,8 +15,6 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from headstart.boundary.engine import Batch
 from headstart.boundary.views import LEVELS, view
@@ -196,16 +194,3 @@ class Inputs:
                     yield waiting.pop(0).result()
             finally:
                 pool.shutdown(cancel_futures=True)
-
-
-def to_device(batch: Batch, device: str) -> Any:
-    """Return ``batch`` as what a backbone reads on ``device``: a tensor, or a tuple of two."""
-    tensors = tuple(_moved(array, device) for array in batch)
-    return tensors if len(tensors) > 1 else tensors[0]
-
-
-def _moved(array: npt.NDArray[Any], device: str) -> Tensor:
-    tensor = torch.from_numpy(array)
-    if device == "cuda":  # without waiting for the copy
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)

@@ -9,7 +9,8 @@ from torch import nn
 
 from headstart.backbones.blocks import Backbone
 from headstart.boundary.engine import Batch
-from headstart.boundary.forward import Source, autocast, forward
+from headstart.boundary.forward import Source, forward
+from headstart.compute.running import autocast
 
 ITEMS = 256
 """So many items tell the statistics well enough; more would only take time."""

@@ -14,9 +14,10 @@ from torch import nn
 from headstart.backbones.blocks import Backbone
 from headstart.boundary.activations import Activations
 from headstart.boundary.engine import Batch
-from headstart.boundary.forward import Source, autocast, forward
+from headstart.boundary.forward import Source, forward
 from headstart.boundary.heads import Head
 from headstart.boundary.inputs import PLAIN, Indices, Inputs, in_batches
+from headstart.compute.running import autocast
 from headstart.data.images import Preprocess
 from headstart.errors import HeadstartError
 from headstart.progress import log, track
