@@ -412,6 +412,9 @@ def case_of(name: str, seed: int, device: str = "cpu", epochs: int | None = None
     train = draw(data.labels, np.flatnonzero(split), shots, seed=0, draw=seed)
     rest = np.flatnonzero(~split) if not split.all() else np.setdiff1d(np.arange(len(data)), train)
     test = np.sort(rng.permutation(rest)[: MOST_TEST[data.kind]])
+    # Only these, in this order: nothing else needs to be read.
+    data = data.take(np.concatenate([train, test]))
+    train, test = np.split(np.arange(len(data)), [len(train)])
     fit, select = selection(data.labels, train, Options(), seed)
     return Case(data, entry, train, fit, select, test, seed, device, epochs)
 
