@@ -16,7 +16,7 @@ from headstart.backbones.build import build
 from headstart.boundary.heads import softmax
 from headstart.data.dataset import Dataset
 from headstart.errors import DataError, UsageError
-from headstart.strategies.plan import Options
+from headstart.settings.table import Options
 from headstart.strategies.registry import STRATEGIES, strategy
 from headstart.training.transfer import Fitted
 

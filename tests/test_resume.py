@@ -24,8 +24,8 @@ from headstart import bundle
 from headstart.data.dataset import Dataset
 from headstart.errors import UsageError, exit_code
 from headstart.report import html
+from headstart.settings.table import Options
 from headstart.store import Shelves, home
-from headstart.strategies.plan import Options
 from headstart.training import loop, soup
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.selection import Judge
@@ -78,7 +78,7 @@ class Run:
 
     def __call__(self, *, resume: bool = False, every: float = 0.0) -> Result:
         made = headstart.fit(
-            self.data, out=self.out, resume=resume, every=every, device="cpu", **self.how
+            self.data, out=self.out, resume=resume, checkpoint_every=every, device="cpu", **self.how
         )
         fitted = made.fitted
         history = [{k: v for k, v in row.items() if k != "seconds"} for row in fitted.history]
@@ -383,7 +383,7 @@ def test_one_picture_that_changed_is_enough(tmp_path: Path) -> None:
 
 
 def test_resume_wants_to_know_where() -> None:
-    with pytest.raises(UsageError, match="resume goes on from the checkpoints in out"):
+    with pytest.raises(UsageError, match="resume goes on from what is in out"):
         headstart.fit(bars(), strategy="warm", resume=True)
 
 

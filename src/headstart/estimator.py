@@ -18,7 +18,7 @@ from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset, Kind
 from headstart.data.scan import scan
 from headstart.errors import DataError
-from headstart.strategies.plan import Options
+from headstart.settings.table import Options
 from headstart.strategies.registry import strategy as find_strategy
 from headstart.training.transfer import Fitted, transfer
 

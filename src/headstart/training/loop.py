@@ -297,10 +297,10 @@ class _Run:
         """Return how many steps of the stage are done, or how many its time is worth, if more."""
         place, n_steps = self.place, self._n_steps(stage)
         done: float = place.epoch * self.objective.steps + place.batch
-        if self.options.seconds is None:
+        if self.options.max_seconds is None:
             return done
         epochs = sum(one.epochs for one in self.job.plan.stages)
-        limit = self.options.seconds * stage.epochs / epochs
+        limit = self.options.max_seconds * stage.epochs / epochs
         return max(done, n_steps * place.spent / limit)
 
     def _n_steps(self, stage: Stage) -> int:

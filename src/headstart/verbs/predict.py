@@ -12,13 +12,13 @@ from headstart import bundle as bundles
 from headstart.bundle import Bundle
 from headstart.compute.device import pick
 from headstart.data.items import arriving
+from headstart.settings.table import Predicting
+from headstart.settings.taking import takes
 
 
+@takes(Predicting)
 def predict(
-    bundle: str | Path | Bundle,
-    sources: str | Path | Sequence[str | Path],
-    *,
-    device: str = "auto",
+    bundle: str | Path | Bundle, sources: str | Path | Sequence[str | Path], run: Predicting
 ) -> Iterator[dict[str, Any]]:
     """Yield one answer an item of ``sources``, see `Bundle.predict`.
 
@@ -26,10 +26,10 @@ def predict(
     """
     loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
-    chosen = pick(device)
+    device = pick(run.device)
     for is_input, group in groupby(listed, key=lambda source: str(source) == "-"):
         if is_input:
             for lines in arriving(sys.stdin.buffer):
-                yield from loaded.predict_texts(lines, device=chosen)
+                yield from loaded.predict_texts(lines, device=device)
         else:
-            yield from loaded.predict(list(group), device=chosen)
+            yield from loaded.predict(list(group), device=device)
