@@ -17,8 +17,8 @@ from typing import Annotated, Any
 import typer
 
 from headstart.errors import HeadstartError, UsageError, exit_code
-from headstart.settings import table as settings
 from headstart.settings.option import REQUIRED, Setting, Settings, table
+from headstart.settings.table import VERBS
 from headstart.settings.taking import described_one
 from headstart.strategies.registry import OFFERED
 
@@ -46,10 +46,8 @@ WHAT = Annotated[str, typer.Argument(help="filters, errors or embedding.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
-def command(
-    kind: type[Settings], to: typer.Typer = app, name: str | None = None, **arguments: Any
-) -> Callable[[Shown], Shown]:
-    """Make a command of a function of (as_json, what was given), with the options of ``kind``."""
+def command(verb: str, to: typer.Typer = app, **arguments: Any) -> Callable[[Shown], Shown]:
+    """Make a command of a function of (as_json, what was given), with the options of ``verb``."""
 
     def register(function: Shown) -> Shown:
         def called(as_json: bool, **given: Any) -> None:
@@ -57,8 +55,8 @@ def command(
             _at_the_door(function, as_json, told)
 
         called.__doc__ = function.__doc__
-        called.__signature__ = _signature(kind, arguments)  # type: ignore[attr-defined]
-        to.command(name or function.__name__)(called)
+        called.__signature__ = _signature(VERBS[verb], arguments)  # type: ignore[attr-defined]
+        to.command(verb.split()[-1])(called)
         return function
 
     return register
@@ -136,7 +134,7 @@ def _root(
         raise typer.Exit
 
 
-@command(settings.Demonstrating)
+@command("demo")
 def demo(as_json: bool, given: dict[str, Any]) -> None:
     """Run the main job on embedded data: printed glyphs to handwritten digits, offline."""
     from headstart.report import tables
@@ -151,7 +149,7 @@ def demo(as_json: bool, given: dict[str, Any]) -> None:
         print(f"curves and examples: {given['out']}")
 
 
-@command(settings.Auditing, data=DATA)
+@command("audit", data=DATA)
 def audit(as_json: bool, given: dict[str, Any]) -> None:
     """Look at data before training: what can be used, what cannot, and why."""
     import headstart
@@ -165,7 +163,7 @@ def audit(as_json: bool, given: dict[str, Any]) -> None:
     found.require_usable()
 
 
-@command(settings.Fitting, data=DATA)
+@command("fit", data=DATA)
 def fit(as_json: bool, given: dict[str, Any]) -> None:
     """Carry a backbone over to the classes of DATA, measure it, and save it."""
     import headstart
@@ -178,7 +176,7 @@ def fit(as_json: bool, given: dict[str, Any]) -> None:
         tables.fit(result)
 
 
-@command(settings.Predicting, bundle=BUNDLE, sources=ITEMS)
+@command("predict", bundle=BUNDLE, sources=ITEMS)
 def predict(as_json: bool, given: dict[str, Any]) -> None:
     """Answer for files, folders or tables that the model has not seen."""
     import headstart
@@ -191,7 +189,7 @@ def predict(as_json: bool, given: dict[str, Any]) -> None:
         tables.predictions(answers)
 
 
-@command(settings.Evaluating, bundle=BUNDLE, data=DATA)
+@command("evaluate", bundle=BUNDLE, data=DATA)
 def evaluate(as_json: bool, given: dict[str, Any]) -> None:
     """Measure a saved model on labelled data."""
     import headstart
@@ -204,7 +202,7 @@ def evaluate(as_json: bool, given: dict[str, Any]) -> None:
         tables.evaluation(figures, skipped)
 
 
-@command(settings.Comparing, data=DATA)
+@command("compare", data=DATA)
 def compare(as_json: bool, given: dict[str, Any]) -> None:
     """Measure strategies side by side, on paired draws of your data."""
     import headstart
@@ -217,7 +215,7 @@ def compare(as_json: bool, given: dict[str, Any]) -> None:
         tables.comparison(result)
 
 
-@command(settings.Describing, data=DATA)
+@command("features", data=DATA)
 def features(as_json: bool, given: dict[str, Any]) -> None:
     """Write a backbone's vectors to a Parquet file, to take them elsewhere."""
     import headstart
@@ -229,7 +227,7 @@ def features(as_json: bool, given: dict[str, Any]) -> None:
         print(f"{result['n']} vectors of length {result['n_features']}: {result['out']}")
 
 
-@command(settings.Showing, bundle=BUNDLE, what=WHAT)
+@command("show", bundle=BUNDLE, what=WHAT)
 def show(as_json: bool, given: dict[str, Any]) -> None:
     """Draw what a saved model learned: first filters, worst errors, embedding."""
     import headstart
@@ -242,7 +240,7 @@ def show(as_json: bool, given: dict[str, Any]) -> None:
             print(line)
 
 
-@command(settings.Pretraining, pretrain_app, "glyphs")
+@command("pretrain glyphs", pretrain_app)
 def pretrain_glyphs(as_json: bool, given: dict[str, Any]) -> None:
     """Make the embedded default again, from the fonts that matplotlib ships."""
     from headstart.pretraining.glyphs import pretrain_glyphs as run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,14 +38,20 @@ def entries_for(
             f"{dataset.root} holds {dataset.kind}s, but the backbone '{backbone}' is for "
             f"{entries[0].kind}s; try '{DEFAULT[dataset.kind]}'."
         )
-    if dataset.kind == "text":
-        return tuple(
-            entry.reading(pooling=run.pooling, max_length=run.max_length, clean=run.clean)
-            for entry in entries
-        )
-    if run.image_size:
-        entries = tuple(_of_size(entry, run.image_size) for entry in entries)
-    return _for_pictures(entries, dataset, run.channels, notes)
+    entries = as_asked(entries, run)
+    return (
+        entries if dataset.kind == "text" else _for_pictures(entries, dataset, run.channels, notes)
+    )
+
+
+def as_asked(entries: tuple[Entry, ...], run: Input) -> tuple[Entry, ...]:
+    """Return the entries, which are of one kind, as the settings want items read."""
+    if entries[0].kind == "text":
+        how: dict[str, Any] = {"pooling": run.pooling, "max_length": run.max_length}
+        return tuple(entry.reading(**how, clean=run.clean) for entry in entries)
+    if run.image_size is None:
+        return entries
+    return tuple(_of_size(entry, run.image_size) for entry in entries)
 
 
 def require_learners(run: Options, entries: Iterable[Entry]) -> None:

@@ -12,7 +12,7 @@ headstart.errors.UsageError: unknown option 'minuts'; did you mean 'minutes'? Al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
 from math import inf, isfinite
@@ -186,9 +186,7 @@ class Settings:
             UsageError: an unknown name, a value that is not allowed, or a required one is missing.
         """
         rows = table(cls)
-        for name in given:
-            if name not in rows:
-                raise unknown("option", name, rows)
+        require_known(given, cls)
         told = {k: rows[k].read(value) for k, value in given.items() if value is not None}
         for name, row in rows.items():
             if row.default is REQUIRED and name not in told:
@@ -199,6 +197,13 @@ class Settings:
     def values(self, group: type[Settings]) -> dict[str, Any]:
         """Return those of the settings that ``group`` has, by name."""
         return {name: getattr(self, name) for name in table(group)}
+
+
+def require_known(names: Iterable[str], group: type[Settings]) -> None:
+    """Raise `UsageError` for a name that is no option of the ``group``, with the nearest one."""
+    for name in names:
+        if name not in table(group):
+            raise unknown("option", name, table(group))
 
 
 def require_read(run: Settings, why_not: Callable[[Setting], str | None]) -> None:

@@ -367,3 +367,17 @@ class Pretraining(Seeded):
 
     out: Path = option(REQUIRED, "Folder for glyphs.safetensors and .json.")
     steps: int | None = option(None, "Training steps. Default: as the embedded one's.", least=1)
+
+
+VERBS: dict[str, type[Settings]] = {
+    "fit": Fitting,
+    "compare": Comparing,
+    "features": Describing,
+    "predict": Predicting,
+    "evaluate": Evaluating,
+    "audit": Auditing,
+    "show": Showing,
+    "demo": Demonstrating,
+    "pretrain glyphs": Pretraining,
+}
+"""The settings of each verb."""
