@@ -26,7 +26,7 @@ from headstart.errors import UsageError, exit_code
 from headstart.report import html
 from headstart.settings.table import Options
 from headstart.store import Shelves, home
-from headstart.training import loop, soup
+from headstart.training import loop, soup, transfer
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.selection import Judge
 
@@ -370,6 +370,36 @@ def test_another_run_is_refused(pictures: Callable[[str], Run]) -> None:
         assert "name another or an empty --out" in str(refused.value)
         assert [path.read_bytes() for path in run.checkpoints] == before
     run.how = how
+    assert run(resume=True) == expected
+
+
+def test_what_decides_no_weight_may_be_another(pictures: Callable[[str], Run]) -> None:
+    run = pictures("gradual")
+    expected = run.undisturbed()
+    assert until(4, run) is None
+    options = run.how["options"]
+    run.how["options"] = replace(options, cache_limit=options.cache_limit / 2)
+    assert run(resume=True, every=1e9) == expected
+
+
+def test_a_checkpoint_of_a_version_with_fewer_options(
+    pictures: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = pictures("gradual")
+    expected = run.undisturbed()
+    with monkeypatch.context() as earlier:
+        known = transfer.deciding
+
+        def fewer(*how: Any) -> dict[str, Any]:
+            return {k: v for k, v in known(*how).items() if k not in ("smoothing", "rank")}
+
+        earlier.setattr(transfer, "deciding", fewer)
+        assert until(4, run) is None
+    options = run.how["options"]
+    run.how["options"] = replace(options, smoothing=0.1)
+    with pytest.raises(UsageError, match="options.smoothing: was 0.0, is 0.1"):
+        run(resume=True)
+    run.how["options"] = options
     assert run(resume=True) == expected
 
 

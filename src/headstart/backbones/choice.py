@@ -39,9 +39,9 @@ def entries_for(
             f"{entries[0].kind}s; try '{DEFAULT[dataset.kind]}'."
         )
     entries = as_asked(entries, run)
-    return (
-        entries if dataset.kind == "text" else _for_pictures(entries, dataset, run.channels, notes)
-    )
+    if dataset.kind == "text":
+        return entries
+    return _for_pictures(entries, dataset, run.channels, notes)
 
 
 def as_asked(entries: tuple[Entry, ...], run: Input) -> tuple[Entry, ...]:
