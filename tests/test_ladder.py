@@ -49,6 +49,7 @@ MAY_BE_HEAVY = {
     "backbones.encoders",
     "backbones.glyphs",
     "backbones.libraries",
+    "backbones.parts",
     "backbones.pooling",
     "backbones.surgery",
     "backbones.textnets",

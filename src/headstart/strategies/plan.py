@@ -16,16 +16,21 @@ ADAPTERS = -2
 """The adapters' index in a `Group`: they stand beside the layers of all blocks."""
 
 
+Part = Literal["biases", "norms"]
+"""What of a block may train alone, see `headstart.backbones.parts`."""
+
+
 @dataclass(frozen=True)
 class Group:
     """Blocks that learn at one rate.
 
     ``blocks`` are block indices, `HEAD` for the head, `ADAPTERS` for the adapters; ``rate`` is the
-    peak learning rate.
+    peak learning rate. With ``only`` nothing but such parameters of the blocks train.
     """
 
     blocks: tuple[int, ...]
     rate: float
+    only: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ class Stage:
     def trained(self) -> frozenset[int]:
         """Indices of the blocks that change in this stage."""
         return frozenset(b for group in self.groups for b in group.blocks if b >= 0)
+
+    @property
+    def parts(self) -> dict[int, Part]:
+        """The blocks of which only a part changes."""
+        return {b: group.only for group in self.groups if group.only for b in group.blocks}
 
     def boundary(self, n_blocks: int) -> int:
         """Return the freeze boundary: below it nothing changes, so work there is done once.
