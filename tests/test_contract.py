@@ -22,7 +22,7 @@ from headstart.training.transfer import Fitted
 
 ALL = [
     *("scratch", "frozen", "warm", "discriminative", "partial:2", "partial:-1", "first:2"),
-    *("gradual", "lp-ft", "l2-sp", "auto-freeze"),
+    *("gradual", "lp-ft", "l2-sp", "auto-freeze", "bitfit"),
 ]
 TEXTS = [*ALL, "lora", "contrastive"]
 PICTURES = ["glyphs", "random:glyphs"]

@@ -10,6 +10,7 @@ from headstart.errors import UsageError, unknown
 from headstart.settings.option import Setting, require_read
 from headstart.settings.table import Options
 from headstart.strategies.auto_freeze import AutoFreeze
+from headstart.strategies.bitfit import BitFit
 from headstart.strategies.contrastive import Contrastive
 from headstart.strategies.discriminative import Discriminative
 from headstart.strategies.first import First
@@ -35,6 +36,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "l2-sp": StartingPoint,
     "auto-freeze": AutoFreeze,
     "lora": LowRank,
+    "bitfit": BitFit,
     "contrastive": Contrastive,
 }
 
