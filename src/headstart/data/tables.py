@@ -301,6 +301,7 @@ READERS: dict[str, Reader] = {
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
     ".parquet": _parquet,
+    ".xlsx": _in("workbook"),
 }
 """Who reads which ending."""
 
