@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import headstart
 from conftest import png_header, save_bars
 from headstart import cli
+from headstart.errors import UsageError
 
 
 class Ran(NamedTuple):
@@ -110,6 +112,27 @@ def test_predict(saved: Path, data: Path, tmp_path: Path, run: Any) -> None:
     lines = run("predict", saved, picture, tmp_path / "bad.png").out.splitlines()
     assert lines[0].split("\t")[:2] == [str(picture), "bar 1"]
     assert lines[1].split("\t") == [str(tmp_path / "bad.png"), "", "empty file"]
+
+
+def test_predict_the_likeliest(saved: Path, data: Path, tmp_path: Path, run: Any) -> None:
+    (tmp_path / "bad.png").touch()
+    picture = sorted((data / "bar 1").iterdir())[0]
+    items = [saved, picture, tmp_path / "bad.png"]
+    first, bad = run("predict", *items, "--top-k", "2", "--json").json["predictions"]
+    assert [one["label"] for one in first["top"]] == ["bar 1", "bar 0"]
+    assert first["top"][0]["probability"] == first["probability"]
+    assert sum(one["probability"] for one in first["top"]) == pytest.approx(1)
+    assert bad.keys() == {"item", "error"}
+    (alone,) = run("predict", saved, picture, "--top-k", "1", "--json").json["predictions"]
+    assert len(alone["top"]) == 1
+    (more,) = headstart.predict(saved, picture, top_k=99)
+    assert more["top"] == first["top"]
+    lines = run("predict", *items, "--top-k", "2").out.splitlines()
+    assert lines[0].split("\t")[1::2] == ["bar 1", "bar 0"]
+    assert lines[1].split("\t")[1:] == ["", "empty file"]
+    assert run("predict", *items, "--top-k", "0").code == 2
+    with pytest.raises(UsageError, match="top_k is 0, but must be 1 or more"):
+        headstart.predict(saved, picture, top_k=0)
 
 
 def test_evaluate(saved: Path, data: Path, run: Any) -> None:

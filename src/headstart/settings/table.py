@@ -335,6 +335,10 @@ class Evaluating(Placed, Reading):
 class Predicting(Placed):
     """Settings of `predict`."""
 
+    top_k: int | None = option(
+        None, "So many labels an item, the likeliest first. Default: one.", least=1
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Auditing(Reading):

@@ -23,13 +23,26 @@ def predict(
     """Yield one answer an item of ``sources``, see `Bundle.predict`.
 
     ``-`` stands for standard input, each line of which is a text; it is answered as it comes.
+    With ``top_k`` each answer has a list ``top`` of the likeliest labels too.
     """
     loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
-    device = pick(run.device)
+    answers = _answers(loaded, listed, pick(run.device))
+    return answers if run.top_k is None else (_with_top(one, run.top_k) for one in answers)
+
+
+def _answers(loaded: Bundle, listed: Sequence[str | Path], device: str) -> Iterator[dict[str, Any]]:
     for is_input, group in groupby(listed, key=lambda source: str(source) == "-"):
         if is_input:
             for lines in arriving(sys.stdin.buffer):
                 yield from loaded.predict_texts(lines, device=device)
         else:
             yield from loaded.predict(list(group), device=device)
+
+
+def _with_top(answer: dict[str, Any], k: int) -> dict[str, Any]:
+    """Return the answer with the ``k`` likeliest labels as ``top``; of equals the first comes."""
+    if "error" in answer:
+        return answer
+    likeliest = sorted(answer["probabilities"].items(), key=lambda one: -one[1])[:k]
+    return answer | {"top": [{"label": label, "probability": p} for label, p in likeliest]}
