@@ -18,7 +18,14 @@ from headstart import cli
 from headstart.errors import UsageError
 from headstart.report.options import page
 from headstart.settings import table as groups
-from headstart.settings.option import REQUIRED, Settings, changed, deciding, other_settings, table
+from headstart.settings.option import (
+    REQUIRED,
+    Settings,
+    deciding,
+    other_settings,
+    require_kind,
+    table,
+)
 from headstart.settings.table import VERBS, Carried, Fitting, Options
 from headstart.strategies.plan import STEPS
 from headstart.strategies.registry import STRATEGIES, readers, strategies, strategy
@@ -76,7 +83,6 @@ def test_what_was_given_is_known_and_none_is_not_given() -> None:
     assert (run.epochs, run.batch, run.out, run.decay) == (5, 32, Path("model"), 1.0)
     assert run.given == {"epochs", "out", "decay"}
     assert type(run.epochs) is int
-    assert changed(run) == {"epochs": 5, "out": Path("model")}
     assert replace(run, seed=3).given == run.given
     assert run == replace(run, given=frozenset())
 
@@ -194,6 +200,14 @@ def test_options_for_the_other_kind_of_items_are_refused(glyph_graph: Path) -> N
         headstart.features(bars(), out="never.parquet", pooling="max")
     with pytest.raises(UsageError, match="max_length is not read here: it is for texts"):
         headstart.compare(bars(), strategies=["frozen"], max_length=8)
+
+
+def test_options_for_other_tasks_are_refused() -> None:
+    run = Fitting.of({"class_weights": True})
+    require_kind(run, "image", "data")
+    require_kind(run, "image", "data", "labels")
+    with pytest.raises(UsageError, match="it is for the task classes or labels, .* is number"):
+        require_kind(run, "image", "data", "number")
 
 
 def test_words_are_learned_where_a_network_is_trained_here(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def _read_by(row: Setting, verbs: list[str]) -> str:
         others = [name for name in STRATEGIES if name not in mine]
         said.append(f"with {', '.join(mine)}" if few else f"not with {', '.join(others)}")
     said += [f"{row.items}s"] if row.items else []
+    said += [f"task {' or '.join(row.tasks)}"] if row.tasks else []
     said += ["networks that learn their words here"] if row.learns_words else []
     return "; ".join(said)
 

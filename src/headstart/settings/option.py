@@ -223,16 +223,17 @@ def require_read(run: Settings, why_not: Callable[[Setting], str | None]) -> Non
         raise UsageError("; ".join(wrong) + ".")
 
 
-def require_kind(run: Settings, kind: str, what: str) -> None:
-    """Refuse options for the other kind of items than those, of ``kind``, that ``what`` holds."""
-    require_read(
-        run,
-        lambda one: (
-            f"it is for {one.items}s, and {what} holds {kind}s"
-            if one.items not in ("", kind)
-            else None
-        ),
-    )
+def require_kind(run: Settings, kind: str, what: str, task: str = "classes") -> None:
+    """Refuse options that are not for what ``what`` holds: items of ``kind``, for ``task``."""
+
+    def why_not(one: Setting) -> str | None:
+        if one.items not in ("", kind):
+            return f"it is for {one.items}s, and {what} holds {kind}s"
+        if one.tasks and task not in one.tasks:
+            return f"it is for the task {' or '.join(one.tasks)}, and this one is {task}"
+        return None
+
+    require_read(run, why_not)
 
 
 def deciding(run: Settings, group: type[Settings]) -> dict[str, Any]:
@@ -257,9 +258,3 @@ def other_settings(
         return {**facts, "options": known | kept}
 
     return differences(whole(was), whole(now))
-
-
-def changed(run: Settings) -> dict[str, Any]:
-    """Return what differs from the defaults."""
-    rows = table(type(run))
-    return {k: v for k, row in rows.items() if (v := getattr(run, k)) != row.default}

@@ -139,8 +139,10 @@ class Options(Input):
         1.0, "Each block learns so many times as fast as the one above it.", above=0, most=1
     )
     weight_decay: float = _trained(0.01, "Strength of the pull towards zero.", least=0)
-    smoothing: float = _trained(0.0, "Label smoothing.", least=0, below=1)
-    class_weights: bool = _trained(False, "Weigh rare classes more.")
+    smoothing: float = _trained(
+        0.0, "Label smoothing.", least=0, below=1, tasks=("classes", "labels")
+    )
+    class_weights: bool = _trained(False, "Weigh rare classes more.", tasks=("classes", "labels"))
     early_stopping: bool = _trained(
         True, "Keep the weights of the best epoch, judged on an inner part of the training items."
     )
