@@ -35,8 +35,8 @@ from headstart.data.dataset import Dataset
 from headstart.data.reading import read
 from headstart.data.split import draw
 from headstart.evaluation.metrics import mean_interval
+from headstart.settings.table import Options
 from headstart.store import home
-from headstart.strategies.plan import Options
 from headstart.training.selection import selection
 from headstart.training.transfer import augment_level, transfer
 from places import DATA, WEIGHTS

@@ -15,7 +15,7 @@ from headstart.backbones.build import build
 from headstart.backbones.registry import resolve
 from headstart.boundary.engine import Batch
 from headstart.boundary.inputs import PLAIN, Inputs
-from headstart.strategies.plan import Options
+from headstart.settings.table import Options
 from headstart.training.batchnorm import settle
 from headstart.training.transfer import transfer
 

@@ -21,8 +21,8 @@ from headstart.backbones import vision
 from headstart.backbones.registry import resolve
 from headstart.boundary.heads import softmax
 from headstart.errors import BundleError, DataError
+from headstart.settings.table import Options
 from headstart.store import file_digest
-from headstart.strategies.plan import Options
 
 
 @pytest.fixture

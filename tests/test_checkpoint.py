@@ -486,7 +486,6 @@ def test_checkpoints_of_another_run_are_refused(tmp_path):
     assert str(refused.value).splitlines() == [
         f"the checkpoints in {tmp_path} are of another run:",
         "  seed: was 0, is 1",
-        "  options.batch: was 32, is not given",
         "  options.rate: was not given, is 0.1",
         f'  data: was not given, is "/data/{"x" * 40}…xxxxx/birds"',
         "Repeat the command line that they came from, or name another or an empty --out.",
@@ -494,10 +493,11 @@ def test_checkpoints_of_another_run_are_refused(tmp_path):
     assert names(tmp_path) == ["checkpoint-000001.safetensors"]
 
 
-def test_nothing_and_an_empty_group_of_options_differ(tmp_path):
-    Checkpoints(tmp_path, {"options": {}, "rate": float("nan")}).save({}, {})
-    assert Checkpoints(tmp_path, {"options": {}, "rate": float("nan")}).latest()
-    with pytest.raises(UsageError, match=r"options: was \{\}, is not given"):
+def test_nothing_and_an_empty_group_differ_but_options_have_defaults(tmp_path):
+    Checkpoints(tmp_path, {"data": {}, "options": {}, "rate": float("nan")}).save({}, {})
+    usual = {"batch": 32, "cache_limit": 1.0}
+    assert Checkpoints(tmp_path, {"data": {}, "options": usual, "rate": float("nan")}).latest()
+    with pytest.raises(UsageError, match=r"data: was \{\}, is not given"):
         Checkpoints(tmp_path, {"rate": float("nan")}).latest()
 
 

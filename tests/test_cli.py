@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import headstart
 from conftest import png_header, save_bars
 from headstart import cli
+from headstart.errors import UsageError
 
 
 class Ran(NamedTuple):
@@ -110,6 +112,27 @@ def test_predict(saved: Path, data: Path, tmp_path: Path, run: Any) -> None:
     lines = run("predict", saved, picture, tmp_path / "bad.png").out.splitlines()
     assert lines[0].split("\t")[:2] == [str(picture), "bar 1"]
     assert lines[1].split("\t") == [str(tmp_path / "bad.png"), "", "empty file"]
+
+
+def test_predict_the_likeliest(saved: Path, data: Path, tmp_path: Path, run: Any) -> None:
+    (tmp_path / "bad.png").touch()
+    picture = sorted((data / "bar 1").iterdir())[0]
+    items = [saved, picture, tmp_path / "bad.png"]
+    first, bad = run("predict", *items, "--top-k", "2", "--json").json["predictions"]
+    assert [one["label"] for one in first["top"]] == ["bar 1", "bar 0"]
+    assert first["top"][0]["probability"] == first["probability"]
+    assert sum(one["probability"] for one in first["top"]) == pytest.approx(1)
+    assert bad.keys() == {"item", "error"}
+    (alone,) = run("predict", saved, picture, "--top-k", "1", "--json").json["predictions"]
+    assert len(alone["top"]) == 1
+    (more,) = headstart.predict(saved, picture, top_k=99)
+    assert more["top"] == first["top"]
+    lines = run("predict", *items, "--top-k", "2").out.splitlines()
+    assert lines[0].split("\t")[1::2] == ["bar 1", "bar 0"]
+    assert lines[1].split("\t")[1:] == ["", "empty file"]
+    assert run("predict", *items, "--top-k", "0").code == 2
+    with pytest.raises(UsageError, match="top_k is 0, but must be 1 or more"):
+        headstart.predict(saved, picture, top_k=0)
 
 
 def test_evaluate(saved: Path, data: Path, run: Any) -> None:
@@ -205,8 +228,8 @@ def test_audit_of_rubbish_fails_after_saying_why(tmp_path: Path, run: Any) -> No
 
 @pytest.mark.parametrize("strategy", ["frozen", "partial:0"])
 def test_show_filters(strategy: str, data: Path, tmp_path: Path, run: Any) -> None:
-    options = ["--strategy", strategy, "--epochs", "1", "--out", tmp_path / "b"]
-    assert run("fit", data, *options).code == 0
+    steps = [] if strategy == "frozen" else ["--epochs", "1"]
+    assert run("fit", data, "--strategy", strategy, *steps, "--out", tmp_path / "b").code == 0
     found = run("show", tmp_path / "b", "filters", "--json").json
     assert (found["relative_change"] > 0) == (strategy == "partial:0")
     width, height = size(found["out"])
@@ -259,12 +282,12 @@ WRONG = [
     (["fit", "DATA", "--strategy", "partial:x"], 2, "'x' is not a whole number"),
     (["fit", "DATA", "--strategy", "partial:99"], 2, "this backbone has"),
     (["fit", "DATA", "--strategy", "partial:-9"], 2, "K goes from"),
-    (["fit", "DATA", "--device", "gpu"], 2, "unknown device 'gpu'"),
+    (["fit", "DATA", "--device", "gpu"], 2, "device is gpu, but must be auto, cpu, cuda, mps"),
     (["fit", "DATA", "--head", "logstic"], 2, "logistic, svm"),
     (["fit", "DATA", "--augment", "wild"], 2, "off, light, strong"),
     (["fit", "DATA", "--smoothing", "2", "--decay", "0"], 2, "decay is 0.0"),
     (["fit", "DATA", "--body-rate", "-1"], 2, "body_rate is -1.0, but must be above 0"),
-    (["fit", "DATA", "--val", "1.5"], 2, "val must lie between 0 and 1"),
+    (["fit", "DATA", "--val", "1.5"], 2, "val is 1.5, but must be between 0 and 1"),
     (["fit", "DATA", "--no-such-option"], 2, "--no-such-option"),
     (["fit", "DATA", "--epochs", "0"], 2, "--epochs"),
     (["fit", "DATA", "--seed", "-1"], 2, "--seed"),
@@ -333,8 +356,8 @@ def test_every_option_has_help(run: Any) -> None:
 def test_demo(tmp_path: Path, run: Any, glyph_graph: Path, monkeypatch: Any) -> None:
     demo = import_module("headstart.verbs.demo")
     monkeypatch.setattr(demo, "STRATEGIES", ("frozen",))
-    monkeypatch.setattr(demo, "SHOTS", (1, 2))
-    found = run("demo", "--draws", "2", "--out", tmp_path / "demo.png", "--json").json
+    options = ["--draws", "2", "--shots", "1,2"]
+    found = run("demo", *options, "--out", tmp_path / "demo.png", "--json").json
     assert found.keys() >= {"runs", "summary"}
     assert size(tmp_path / "demo.png")[0] > 800
 

@@ -22,7 +22,7 @@ from headstart.evaluation import compare as module
 from headstart.evaluation import record
 from headstart.evaluation.compare import Comparison, Run, summarise
 from headstart.evaluation.metrics import mean_interval
-from headstart.strategies.plan import Options
+from headstart.settings.table import Options
 from headstart.training.transfer import Fitted
 
 ONE = Options(epochs=1)
@@ -177,7 +177,7 @@ import sys
 from conftest import bars
 import headstart
 from headstart.evaluation import compare
-from headstart.strategies.plan import Options
+from headstart.settings.table import Options
 
 class Bench(compare._Bench):
     def run(self, job):

@@ -16,13 +16,13 @@ from headstart.backbones.build import build
 from headstart.boundary.heads import softmax
 from headstart.data.dataset import Dataset
 from headstart.errors import DataError, UsageError
-from headstart.strategies.plan import Options
+from headstart.settings.table import Options
 from headstart.strategies.registry import STRATEGIES, strategy
 from headstart.training.transfer import Fitted
 
 ALL = [
     *("scratch", "frozen", "warm", "discriminative", "partial:2", "partial:-1", "first:2"),
-    *("gradual", "lp-ft", "l2-sp", "auto-freeze"),
+    *("gradual", "lp-ft", "l2-sp", "auto-freeze", "bitfit"),
 ]
 TEXTS = [*ALL, "lora", "contrastive"]
 PICTURES = ["glyphs", "random:glyphs"]

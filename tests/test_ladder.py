@@ -16,7 +16,7 @@ ROOT = Path(headstart.__file__).parent
 # From the ground up. What stands on one rung may not import each other either.
 RUNGS = [
     "errors",
-    "progress",
+    "settings progress",
     "store compute",
     "data",
     "backbones",
@@ -49,6 +49,7 @@ MAY_BE_HEAVY = {
     "backbones.encoders",
     "backbones.glyphs",
     "backbones.libraries",
+    "backbones.parts",
     "backbones.pooling",
     "backbones.surgery",
     "backbones.textnets",

@@ -24,7 +24,8 @@ from headstart.boundary.activations import VIEWS, Activations
 from headstart.boundary.inputs import Inputs, in_batches
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
-from headstart.strategies.plan import HEAD, Group, Options, Plan, Stage
+from headstart.settings.table import Options
+from headstart.strategies.plan import HEAD, Group, Plan, Stage
 from headstart.training import loop, objective
 from headstart.training.job import Job, Trained
 from headstart.training.loop import train

@@ -39,7 +39,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.split import draw, inner, split
 from headstart.estimator import TransferClassifier
 from headstart.evaluation import metrics
-from headstart.strategies.plan import Options
+from headstart.settings.table import Options
 from headstart.training import selection, transfer
 from headstart.training.objective import Classes, Contrastive
 

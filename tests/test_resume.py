@@ -24,9 +24,9 @@ from headstart import bundle
 from headstart.data.dataset import Dataset
 from headstart.errors import UsageError, exit_code
 from headstart.report import html
+from headstart.settings.table import Options
 from headstart.store import Shelves, home
-from headstart.strategies.plan import Options
-from headstart.training import loop, soup
+from headstart.training import loop, soup, transfer
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.selection import Judge
 
@@ -78,7 +78,7 @@ class Run:
 
     def __call__(self, *, resume: bool = False, every: float = 0.0) -> Result:
         made = headstart.fit(
-            self.data, out=self.out, resume=resume, every=every, device="cpu", **self.how
+            self.data, out=self.out, resume=resume, checkpoint_every=every, device="cpu", **self.how
         )
         fitted = made.fitted
         history = [{k: v for k, v in row.items() if k != "seconds"} for row in fitted.history]
@@ -373,6 +373,36 @@ def test_another_run_is_refused(pictures: Callable[[str], Run]) -> None:
     assert run(resume=True) == expected
 
 
+def test_what_decides_no_weight_may_be_another(pictures: Callable[[str], Run]) -> None:
+    run = pictures("gradual")
+    expected = run.undisturbed()
+    assert until(4, run) is None
+    options = run.how["options"]
+    run.how["options"] = replace(options, cache_limit=options.cache_limit / 2)
+    assert run(resume=True, every=1e9) == expected
+
+
+def test_a_checkpoint_of_a_version_with_fewer_options(
+    pictures: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = pictures("gradual")
+    expected = run.undisturbed()
+    with monkeypatch.context() as earlier:
+        known = transfer.deciding
+
+        def fewer(*how: Any) -> dict[str, Any]:
+            return {k: v for k, v in known(*how).items() if k not in ("smoothing", "rank")}
+
+        earlier.setattr(transfer, "deciding", fewer)
+        assert until(4, run) is None
+    options = run.how["options"]
+    run.how["options"] = replace(options, smoothing=0.1)
+    with pytest.raises(UsageError, match="options.smoothing: was 0.0, is 0.1"):
+        run(resume=True)
+    run.how["options"] = options
+    assert run(resume=True) == expected
+
+
 def test_one_picture_that_changed_is_enough(tmp_path: Path) -> None:
     run = Run(bars(20), tmp_path / "out", "warm", **FEW)
     assert until(4, run) is None
@@ -383,7 +413,7 @@ def test_one_picture_that_changed_is_enough(tmp_path: Path) -> None:
 
 
 def test_resume_wants_to_know_where() -> None:
-    with pytest.raises(UsageError, match="resume goes on from the checkpoints in out"):
+    with pytest.raises(UsageError, match="resume goes on from what is in out"):
         headstart.fit(bars(), strategy="warm", resume=True)
 
 
@@ -436,8 +466,7 @@ def test_without_resume_it_begins_anew(
 def test_a_solved_head_needs_none(tmp_path: Path, glyph_graph: Path) -> None:
     run = Run(bars(20), tmp_path / "out", "warm", **FEW)
     assert until(4, run) is None
-    run.how["strategy"] = "frozen"
-    run(resume=True)
+    headstart.fit(run.data, out=run.out, resume=True, device="cpu")
     assert run.checkpoints == []
 
 

@@ -8,21 +8,11 @@ from hypothesis import strategies as st
 
 from headstart.backbones import pooling
 from headstart.errors import UsageError
+from headstart.settings.table import POOLINGS, RATES, Options
 from headstart.strategies.discriminative import Discriminative
 from headstart.strategies.first import First
 from headstart.strategies.partial import Partial
-from headstart.strategies.plan import (
-    ADAPTERS,
-    HEAD,
-    POOLINGS,
-    RATES,
-    Adapters,
-    Freeze,
-    Group,
-    Options,
-    Plan,
-    Stage,
-)
+from headstart.strategies.plan import ADAPTERS, HEAD, Adapters, Freeze, Group, Plan, Stage
 from headstart.strategies.registry import STRATEGIES, strategy
 from headstart.strategies.warm import Warm
 
@@ -30,7 +20,7 @@ FIVE = Options(epochs=5, body_rate=0.1, head_rate=0.2)
 
 
 def plan(name: str, options: Options = FIVE, *, n_blocks: int = 4, n_train: int = 64) -> Plan:
-    return strategy(name).plan(n_blocks, n_train, options)
+    return strategy(name, options).plan(n_blocks, n_train, options)
 
 
 def test_frozen_solves_a_head() -> None:
@@ -289,7 +279,6 @@ def test_options_tell_all_faults_at_once() -> None:
         "smoothing": 1.0,
         "optimiser": "adam",
         "augment": "wild",
-        "head": "forest",
         "views": 0,
         "cache_limit": -1.0,
         "pull": -0.1,
@@ -297,7 +286,7 @@ def test_options_tell_all_faults_at_once() -> None:
         "freeze_patience": 0,
         "rank": 0,
         "soup": -1,
-        "seconds": 0.0,
+        "max_seconds": 0.0,
         "pooling": "maen",
         "min_frequency": 0,
         "image_size": 7,
@@ -309,7 +298,7 @@ def test_options_tell_all_faults_at_once() -> None:
         assert f"{name} is {value}, but must be" in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["head_rate", "body_rate", "seconds"])
+@pytest.mark.parametrize("name", ["head_rate", "body_rate", "max_seconds"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 0.0])
 def test_rates_must_be_numbers_above_zero(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=name):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from headstart.data.split import split
     from headstart.errors import HeadstartError
     from headstart.estimator import TransferClassifier
-    from headstart.strategies.plan import Options, Plan
+    from headstart.settings.table import Options
+    from headstart.strategies.plan import Plan
     from headstart.verbs.audit import audit
     from headstart.verbs.compare import compare
     from headstart.verbs.demo import demo
@@ -37,7 +38,7 @@ _HOME = {
     "Dataset": "data.dataset",
     "Fit": "verbs.fit",
     "HeadstartError": "errors",
-    "Options": "strategies.plan",
+    "Options": "settings.table",
     "Plan": "strategies.plan",
     "TransferClassifier": "estimator",
     "audit": "verbs.audit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from headstart.backbones.choice import as_asked, require_learners
+from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve_all
 from headstart.boundary.extract import vectors
 from headstart.boundary.heads import softmax
@@ -18,9 +21,13 @@ from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset, Kind
 from headstart.data.scan import scan
 from headstart.errors import DataError
-from headstart.strategies.plan import Options
+from headstart.settings.option import require_kind, require_known, table
+from headstart.settings.table import Carried
+from headstart.settings.taking import signature
 from headstart.strategies.registry import strategy as find_strategy
 from headstart.training.transfer import Fitted, transfer
+
+_OPTIONS = {k: row for k, row in table(Carried).items() if k not in ("backbone", "strategy")}
 
 
 class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -40,11 +47,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         backbone: a name, or ``x+y`` to join features.
         strategy: "frozen", "warm", "partial:-3", ..., see `headstart.strategies`.
-        head: the convex head of "frozen".
-        epochs: of strategies that train by steps; None chooses by the number of items.
         image_shape: (H, W) of the rows of a table.
-        device: "auto", "cpu", "cuda" or "mps".
-        seed: of everything random.
+        **options: those of `headstart.fit` that are not about files, see ``docs/options.md``.
 
     Attributes:
         classes_: the class labels.
@@ -63,19 +67,20 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         backbone: str = "glyphs",
         strategy: str = "frozen",
         *,
-        head: str = "logistic",
-        epochs: int | None = None,
         image_shape: tuple[int, int] | None = None,
-        device: str = "auto",
-        seed: int = 0,
+        **options: Any,
     ) -> None:
+        require_known(options, Carried)
         self.backbone = backbone
         self.strategy = strategy
-        self.head = head
-        self.epochs = epochs
         self.image_shape = image_shape
-        self.device = device
-        self.seed = seed
+        for name, row in _OPTIONS.items():
+            setattr(self, name, options.get(name, row.default))
+
+    # scikit-learn reads the names of the parameters from here.
+    __init__.__signature__ = signature(  # type: ignore[attr-defined]
+        list(inspect.signature(__init__).parameters.values())[:-1], _OPTIONS.values()
+    )
 
     def __sklearn_tags__(self) -> Any:
         """Say what X may be: tables, arrays of pictures, and paths."""
@@ -98,13 +103,15 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(items, np.ndarray) and items.dtype != np.uint8:
             finite = items.astype(np.float64)
             self.value_range_ = (float(finite.min()), float(finite.max()))
-        device = pick(self.device)
-        entries = resolve_all(self.backbone, seed=self.seed)
+        run = self._settings()
+        # A grid over strategies sets what only some of them read; so that is not refused here.
+        strategy, device = find_strategy(run.strategy, run), pick(run.device)
+        entries = self._entries(run)
         dataset = self._dataset(items, codes.tolist(), entries[0].kind)
         features = None
-        if find_strategy(self.strategy).solves and all(entry.ready for entry in entries):
+        if strategy.solves and all(entry.ready for entry in entries):
             # Kept: a grid search and cross-validation come by with the same pictures many times.
-            faults, features = vectors(dataset, entries, device=device, seed=self.seed, keep=True)
+            faults, features = vectors(dataset, entries, device=device, seed=run.seed, keep=True)
         else:
             faults = _faults(dataset)
         _refuse(faults, dataset)
@@ -112,13 +119,27 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             dataset,
             np.arange(len(dataset)),
             entries,
-            self.strategy,
-            options=Options(epochs=self.epochs, head=self.head),
-            seed=self.seed,
+            run.strategy,
+            options=run,
+            seed=run.seed,
             device=device,
             features=features,
         )
         return self
+
+    def _settings(self) -> Carried:
+        """Return the resolved settings; a parameter at its default counts as not given."""
+        own = {"backbone": self.backbone, "strategy": self.strategy}
+        rest = {name: getattr(self, name) for name in _OPTIONS}
+        return Carried.of(own | {k: v for k, v in rest.items() if v != _OPTIONS[k].default})
+
+    def _entries(self, run: Carried) -> tuple[Entry, ...]:
+        """Return the backbones as the settings want items read."""
+        entries = resolve_all(self.backbone, seed=run.seed)
+        require_kind(run, entries[0].kind, "X, by its backbone,")
+        require_learners(run, entries)
+        entries = as_asked(entries, run)
+        return tuple(e.with_channels(run.channels) for e in entries) if run.channels else entries
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
         """Return probabilities, shape (N, C), in the order of ``classes_``."""

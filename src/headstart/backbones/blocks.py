@@ -9,13 +9,15 @@ The contract test runs every family at every cut against the network's own forwa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
+
+from headstart.backbones.parts import names_of
 
 Step = Callable[[Tensor], Tensor]
 
@@ -179,6 +181,7 @@ class Backbone(nn.Module):
         n_features: length of the feature vector.
         trainable: indices of the blocks that are trained; the others stay in eval mode, buffers
             included, whatever ``train()`` is told.
+        held: names of the parameters and buffers that are frozen although their block trains.
         adapters: names of the parameters that train although their block does not.
         batch_statistics: whether batch norm in trained blocks uses and updates the statistics of
             the batch (from scratch) or keeps those it learned before (transfer).
@@ -191,6 +194,7 @@ class Backbone(nn.Module):
         self.blocks = tuple(blocks)
         self.n_features = n_features
         self.trainable = frozenset(range(len(blocks)))
+        self.held: frozenset[str] = frozenset()
         self.adapters: frozenset[str] = frozenset()
         self.batch_statistics = False
 
@@ -226,12 +230,22 @@ class Backbone(nn.Module):
         """Return the parameters of block ``k``."""
         return [p for name, p in self.net.named_parameters() if self.owner(name) == k]
 
-    def set_trainable(self, blocks: Iterable[int]) -> None:
-        """Train only ``blocks``; everything else needs no gradient and goes to eval mode."""
+    def set_trainable(self, blocks: Iterable[int], parts: Mapping[int, str] | None = None) -> None:
+        """Train only ``blocks``; everything else needs no gradient and goes to eval mode.
+
+        Of a block in ``parts`` only that part trains, see `headstart.backbones.parts`.
+        """
         self.trainable = frozenset(blocks)
+        parts = parts or {}
+        chosen = {part: names_of(self.net, part) for part in set(parts.values())}
+        self.held = frozenset(
+            name
+            for name in self.net.state_dict()
+            if (part := parts.get(self.owner(name))) and name not in chosen[part]
+        )
         for name, parameter in self.net.named_parameters():
-            wanted = self.owner(name) in self.trainable or name in self.adapters
-            parameter.requires_grad_(wanted)
+            wanted = self.owner(name) in self.trainable and name not in self.held
+            parameter.requires_grad_(wanted or name in self.adapters)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Backbone:
@@ -245,21 +259,21 @@ class Backbone(nn.Module):
         return self
 
     def frozen_digest(self) -> str:
-        """Return a digest of all parameters and buffers of the frozen blocks.
+        """Return a digest of all parameters and buffers that are frozen.
 
         It must be the same before and after training: a batch-norm buffer that moved, or a weight
         that decayed, is a broken promise and not a detail.
         """
-        return self._digest(set(range(self.n_blocks)) - self.trainable)
+        return self._digest(set(range(self.n_blocks)) - self.trainable, self.held)
 
     def digest_below(self, k: int) -> str:
         """Return a digest of all parameters and buffers that decide the activation at ``k``."""
         return self._digest(set(range(k)))
 
-    def _digest(self, blocks: set[int]) -> str:
+    def _digest(self, blocks: set[int], held: frozenset[str] = frozenset()) -> str:
         state = hashlib.blake2b(digest_size=16)
         for name, tensor in sorted(self.net.state_dict().items()):
-            if self.owner(name) in blocks and name not in self.adapters:
+            if (self.owner(name) in blocks or name in held) and name not in self.adapters:
                 state.update(name.encode())
                 state.update(
                     tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()

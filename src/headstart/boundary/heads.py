@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
@@ -129,7 +132,9 @@ SOLVERS: dict[str, Solver] = {}
 HAS_STRENGTH = {"logistic", "svm", "ridge"}
 
 
-def _solver(name: str) -> Callable[[Solver], Solver]:
+def solver(name: str) -> Callable[[Solver], Solver]:
+    """Register the function that solves the head called ``name``."""
+
     def register(function: Solver) -> Solver:
         SOLVERS[name] = function
         return function
@@ -144,9 +149,7 @@ def _rows(values: Any, n_classes: int, present: Labels) -> Matrix:
     return out
 
 
-def _of_present(
-    n_classes: int, present: Labels, weight: Any, bias: Any, square: Any = None
-) -> Head:
+def of_present(n_classes: int, present: Labels, weight: Any, bias: Any, square: Any = None) -> Head:
     """Return the head of all classes from what was solved for the ``present`` ones, one row each.
 
     Where some are absent, the others' rows are shifted to a mean of zero, which changes no
@@ -167,10 +170,10 @@ def _from_estimator(estimator: Any, n_classes: int) -> Head:
     weight, bias = np.atleast_2d(estimator.coef_), np.atleast_1d(estimator.intercept_)
     if len(present) == 2 and len(weight) == 1:
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-    return _of_present(n_classes, present, weight, bias)
+    return of_present(n_classes, present, weight, bias)
 
 
-@_solver("logistic")
+@solver("logistic")
 def _logistic(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     """Minimise |W|^2 / 2 + C sum of cross-entropies, the bias free, by L-BFGS.
 
@@ -201,10 +204,10 @@ def _logistic(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     options = {"maxiter": 2000, "maxfun": 4000, "gtol": 1e-4 * max(cost, 1e-3), "ftol": 1e-10}
     found = minimize(loss, np.zeros(k * (width + 1)), jac=True, method="L-BFGS-B", options=options)
     weight, bias = found.x[: k * width].reshape(k, width), found.x[k * width :]
-    return _of_present(n_classes, present, weight, bias)
+    return of_present(n_classes, present, weight, bias)
 
 
-@_solver("svm")
+@solver("svm")
 def _svm(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     from sklearn.svm import LinearSVC
 
@@ -213,22 +216,22 @@ def _svm(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     return _from_estimator(model.fit(x, y), n_classes)
 
 
-@_solver("ridge")
+@solver("ridge")
 def _ridge(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     from sklearn.linear_model import RidgeClassifier
 
     return _from_estimator(RidgeClassifier(alpha=1 / strength).fit(x, y), n_classes)
 
 
-@_solver("centroid")
+@solver("centroid")
 def _centroid(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     """Nearest class mean: -|x - m|^2, of which the term |x|^2, equal for all, is left out."""
     present = np.unique(y)
     means = np.stack([x[y == c].mean(axis=0) for c in present])
-    return _of_present(n_classes, present, 2 * means, -(means**2).sum(axis=1))
+    return of_present(n_classes, present, 2 * means, -(means**2).sum(axis=1))
 
 
-@_solver("bayes")
+@solver("bayes")
 def _bayes(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     """Gaussian naive Bayes: log prior + log normal densities, multiplied out in x and x^2."""
     from sklearn.naive_bayes import GaussianNB
@@ -239,7 +242,7 @@ def _bayes(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
     mean, var = model.theta_, np.maximum(model.var_, 1e-12)  # 0 where all rows are equal
     density = 0.5 * (np.log(2 * np.pi * var) + mean**2 / var).sum(axis=1)
     bias = np.log(model.class_prior_) - density
-    return _of_present(n_classes, model.classes_, mean / var, bias, -0.5 / var)
+    return of_present(n_classes, model.classes_, mean / var, bias, -0.5 / var)
 
 
 def solve(name: str, examples: Examples, *, seed: int = 0) -> Head:
@@ -369,3 +372,8 @@ def _folds(y: Labels, n: int, seed: int) -> Iterator[tuple[Labels, Labels]]:
     fold[by_class] = np.arange(len(y)) % n
     for k in range(n):
         yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+
+
+# Heads with a file of their own register themselves, and are made of what stands above.
+for _found in iter_modules([str(Path(__file__).with_name("solvers"))]):
+    import_module(f"headstart.boundary.solvers.{_found.name}")

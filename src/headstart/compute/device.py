@@ -7,8 +7,7 @@ import shutil
 from pathlib import Path
 
 from headstart.errors import HeadstartError, unknown
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
+from headstart.settings.table import DEVICES
 
 
 def pick(wanted: str = "auto") -> str:

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from headstart.data import folders, items, tables
 from headstart.data.columns import Asked
 from headstart.data.dataset import Dataset, Kind, Split
 from headstart.data.items import Items
 from headstart.data.labelled import read_tables, table_items
-from headstart.errors import DataError
+from headstart.errors import DataError, UsageError
+from headstart.settings.table import Reading
+from headstart.settings.taking import takes
 
 __all__ = ["Items", "read", "read_items"]
 
@@ -25,15 +27,8 @@ __all__ = ["Items", "read", "read_items"]
 _PREFERRED = ("labels", "train_labels", "annotations", "metadata")
 
 
-def read(
-    source: str | Path,
-    *,
-    images: str | Path | None = None,
-    text_column: str | Sequence[str] | None = None,
-    image_column: str | None = None,
-    label_column: str | None = None,
-    kind: Kind | None = None,
-) -> Dataset:
+@takes(Reading)
+def read(source: str | Path, run: Reading) -> Dataset:
     """Return the data set at ``source``; nothing is decoded yet.
 
     Known by looking: class folders of images or of text files, in splits (train, val or valid,
@@ -41,26 +36,25 @@ def read(
     a folder with one table, which may name the images beside it, or with one a split: train.csv
     and test.csv, say.
 
-    Args:
-        source: a folder or a table (.csv, .tsv, .jsonl, .ndjson, .parquet).
-        images: where the images that a table names are, if not beside it.
-        text_column: the column that holds the texts; several are joined by a space.
-        image_column: the column that names the images.
-        label_column: the column that holds the labels.
-        kind: "image" or "text", where the data could be taken for either.
-
-    Columns without a header are called "1", "2", "3", ...
+    ``source`` is a folder or a table (.csv, .tsv, .jsonl, .ndjson, .parquet). Columns without a
+    header are called "1", "2", "3", ...; several text columns are joined by a space.
 
     Raises:
+        UsageError: an option that the source has no use for.
         DataError: nothing there, no items, no labels; the message says what was looked for.
     """
+    return _read_from(source, run)
+
+
+def _read_from(source: str | Path, run: Reading) -> Dataset:
     path = Path(source).expanduser()
     if not path.exists():
         raise _missing(path)
-    text = [text_column] if isinstance(text_column, str) else text_column
-    beside = Path(images).expanduser() if images else None
+    beside = run.images.expanduser() if run.images else None
+    kind = cast("Kind | None", run.kind)
+    asked = Asked(run.text_column, run.image_column, run.label_column, kind)
     try:
-        return _read(path, Asked(text, image_column, label_column, kind), beside)
+        return _read(path, asked, beside)
     except OSError as error:
         raise DataError(f"'{error.filename or path}' cannot be read: {error.strerror}") from error
 
@@ -72,6 +66,8 @@ def _read(path: Path, asked: Asked, images: Path | None) -> Dataset:
     elif path.suffix.lower() not in tables.SUFFIXES:
         raise DataError(f"'{path}' is neither a folder nor a table. {folders.LAYOUTS}")
     if not found:
+        if any([images, *asked[:3]]):
+            raise UsageError(f"images and columns are of tables, and {path} holds none.")
         return folders.read_folders(path, asked.kind)
     return read_tables(found, asked, images, path)
 
@@ -138,6 +134,15 @@ def _missing(path: Path) -> DataError:
     return DataError(f"no such file or folder: '{path}'{hint} {folders.LAYOUTS}")
 
 
-def given(data: str | Path | Dataset, reading: dict[str, Any]) -> Dataset:
-    """Return ``data`` where it has been read already, else what `read` makes of it."""
-    return data if isinstance(data, Dataset) else read(data, **reading)
+def given(data: str | Path | Dataset, run: Reading) -> Dataset:
+    """Return ``data`` where it has been read already, else what `read` makes of it.
+
+    Raises:
+        UsageError: it has been read already, and yet options say how.
+    """
+    if not isinstance(data, Dataset):
+        return _read_from(data, run)
+    late = sorted(run.given & run.values(Reading).keys())
+    if late:
+        raise UsageError(f"the data have been read already; give {', '.join(late)} to read.")
+    return data

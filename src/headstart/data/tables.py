@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,6 @@ from headstart.errors import DataError, ItemError
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet
-
-SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"})
-"""The endings of the files that are read as tables."""
 
 _FEW = 20
 _ROWS = 4096
@@ -82,15 +79,13 @@ def open_table(path: Path, is_header: Callable[[Rows], bool] = looks_like_header
 
     Args:
         path: the file.
-        is_header: says of the first rows of a CSV or TSV file whether the first names columns.
+        is_header: says of the first rows, where they need not, whether the first names columns.
 
     Raises:
         DataError: it is empty, damaged, or in an unknown encoding; the message says where.
     """
-    rows = partial(_csv, is_header=is_header)
-    formats: dict[str, Callable[[Path], Table]] = {".parquet": _parquet, ".csv": rows, ".tsv": rows}
     with _naming(path):
-        table = formats.get(path.suffix.lower(), _jsonl)(path)
+        table = READERS[path.suffix.lower()](path, is_header)
 
     def pieces(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with _naming(path):
@@ -166,7 +161,7 @@ def distinct(names: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _jsonl(path: Path) -> Table:
+def _jsonl(path: Path, is_header: Callable[[Rows], bool]) -> Table:
     name = encoding.of_file(path)
     bad: dict[int, str] = {}
 
@@ -211,7 +206,7 @@ def _json_text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path, is_header: Callable[[Rows], bool]) -> Table:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -284,3 +279,31 @@ def _meanings(schema: pa.Schema) -> dict[str, list[str]]:
         return {name: one["names"] for name, one in facts.items() if one.get("names")}
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}
+
+
+Reader = Callable[[Path, Callable[[Rows], bool]], Table]
+"""From a file, and a judge of first rows, to its table."""
+
+
+def _in(module: str) -> Reader:
+    """Return the ``read`` of a module of this room, which is imported when such a file comes."""
+
+    def read(path: Path, is_header: Callable[[Rows], bool]) -> Table:
+        found: Reader = import_module(f"headstart.data.{module}").read
+        return found(path, is_header)
+
+    return read
+
+
+READERS: dict[str, Reader] = {
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".parquet": _parquet,
+    ".xlsx": _in("workbook"),
+}
+"""Who reads which ending."""
+
+SUFFIXES = frozenset(READERS)
+"""The endings of the files that are read as tables."""

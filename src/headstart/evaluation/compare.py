@@ -23,7 +23,7 @@ from headstart.data.split import Split, draw
 from headstart.errors import HeadstartError
 from headstart.evaluation.metrics import mean_interval
 from headstart.progress import log, track
-from headstart.strategies.plan import Options
+from headstart.settings.table import Options
 from headstart.strategies.registry import strategy
 from headstart.training.transfer import transfer
 

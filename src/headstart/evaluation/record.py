@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headstart.errors import HeadstartError, UsageError, differences
+from headstart.errors import HeadstartError, UsageError
 from headstart.evaluation.compare import Comparison, Run
 from headstart.progress import log
+from headstart.settings.option import other_settings
+from headstart.settings.table import Options
 from headstart.store import written_aside
 
 
@@ -48,7 +50,7 @@ class Record:
                 f"{self.path} is no record of a comparison ({error!r}); name another --out."
             ) from error
         shared = {key for key in before | self._settings if _is_shared(key, before, self._settings)}
-        wrong = differences(_only(before, shared), _only(self._settings, shared))
+        wrong = other_settings(_only(before, shared), _only(self._settings, shared), Options)
         if wrong:
             raise UsageError(
                 f"{self.path} was measured under other settings:\n"

@@ -168,15 +168,12 @@ def save_comparison(result: Comparison, folder: Path) -> None:
 
 
 def predictions(answers: Iterable[dict[str, Any]]) -> None:
-    """Print one line an item as it comes: item, label, probability, apart by tabs."""
+    """Print one line an item as it comes: item, label, probability, apart by tabs.
+
+    Where an answer says which labels come ``top``, all of them with their probabilities.
+    """
     for answer in answers:
-        if "error" in answer:
-            print(answer["item"], "", answer["error"], sep="\t", flush=True)
-        else:
-            print(
-                answer["item"],
-                answer["label"],
-                f"{answer['probability']:.3f}",
-                sep="\t",
-                flush=True,
-            )
+        said = ["", answer["error"]] if "error" in answer else []
+        for one in [] if said else answer.get("top", [answer]):
+            said += [one["label"], f"{one['probability']:.3f}"]
+        print(answer["item"], *said, sep="\t", flush=True)

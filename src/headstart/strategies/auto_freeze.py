@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from headstart.strategies.plan import Freeze, Options, Plan, Strategy
+from headstart.settings.table import Options
+from headstart.strategies.plan import Freeze, Plan, Strategy
 from headstart.strategies.warm import train_from
 
 
@@ -19,8 +20,11 @@ class AutoFreeze(Strategy):
     blocks are compared by how far their weights have moved.
     """
 
+    freeze_threshold: float = Options.freeze_threshold
+    freeze_patience: int = Options.freeze_patience
+
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Put the boundary at 0, with the rule that moves it up."""
-        rule = Freeze(options.freeze_threshold, options.freeze_patience)
+        rule = Freeze(self.freeze_threshold, self.freeze_patience)
         made = train_from(0, n_blocks, n_train, options)
         return replace(made, stages=tuple(replace(s, freeze=rule) for s in made.stages))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headstart.strategies.plan import Options, Plan, Stage, Strategy
+from headstart.settings.table import Options
+from headstart.strategies.plan import STEPS, Plan, Stage, Strategy
 from headstart.strategies.warm import train_from
 
 EPOCHS = 10
 LEAST_STEPS, MOST_STEPS = 40, 100
+
+_OF_THE_HEAD = {"head_rate", "smoothing", "class_weights", "early_stopping", "soup"}
+"""What concerns a head that is trained, and the epochs that are chosen by it."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Contrastive(Strategy):
     """
 
     kinds = ("text",)
+
+    options = STEPS - _OF_THE_HEAD | {"head"}
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Put the boundary at half of the blocks, with about `EPOCHS` epochs and no head.

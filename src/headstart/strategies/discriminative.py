@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from headstart.strategies.plan import Options, Plan, Strategy
+from headstart.settings.table import Options
+from headstart.strategies.plan import KEPT, STEPS, Plan, Strategy
 from headstart.strategies.warm import train_from
 
 
@@ -16,6 +17,8 @@ class Discriminative(Strategy):
     ``decay`` (0.8, say) to slow lower blocks down further. When not: see `warm`.
     Source: Howard and Ruder 2018, arXiv:1801.06146, section 3.2.
     """
+
+    options = STEPS - KEPT
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Put the boundary at 0, with rates 1 : 10."""

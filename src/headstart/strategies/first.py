@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from headstart.errors import UsageError
-from headstart.strategies.plan import Options, Plan, Strategy
+from headstart.settings.table import Options
+from headstart.strategies.plan import KEPT, STEPS, Plan, Strategy
 from headstart.strategies.warm import train_from
 
 
@@ -22,6 +23,8 @@ class First(Strategy):
     k: int
 
     example = "first:2"
+
+    options = STEPS - KEPT
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Train the blocks 0 to ``k`` - 1 and the head, at the rates of `warm`.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headstart.strategies.plan import Options, Plan, Strategy
+from headstart.settings.table import Options
+from headstart.strategies.plan import Plan, Strategy
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Frozen(Strategy):
     """
 
     solves = True
+
+    options = frozenset({"head"})
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Put the boundary on top: no stages, a solver."""

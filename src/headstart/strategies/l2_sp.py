@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from headstart.strategies.plan import Options, Plan, Strategy
+from headstart.settings.table import Options
+from headstart.strategies.plan import KEPT, STEPS, Plan, Strategy
 from headstart.strategies.warm import train_from
 
 
@@ -18,7 +19,11 @@ class StartingPoint(Strategy):
     Source: Li et al. 2018, arXiv:1802.01483, equation 2.
     """
 
+    pull: float = Options.pull
+
+    options = STEPS - KEPT
+
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Put the boundary at 0, with the pull."""
         made = train_from(0, n_blocks, n_train, options)
-        return replace(made, stages=tuple(replace(s, pull=options.pull) for s in made.stages))
+        return replace(made, stages=tuple(replace(s, pull=self.pull) for s in made.stages))

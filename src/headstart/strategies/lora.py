@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headstart.strategies.plan import (
-    ADAPTERS,
-    HEAD,
-    Adapters,
-    Group,
-    Options,
-    Plan,
-    Stage,
-    Strategy,
-)
+from headstart.settings.table import Options
+from headstart.strategies.plan import ADAPTERS, HEAD, STEPS, Adapters, Group, Plan, Stage, Strategy
 
 
 @dataclass(frozen=True)
@@ -26,11 +18,15 @@ class LowRank(Strategy):
     Source: Hu et al. 2021, arXiv:2106.09685.
     """
 
+    rank: int = Options.rank
+
+    options = STEPS - {"decay"}
+
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Freeze all blocks; adapters learn ten times as fast as a body would, or as it is told."""
         epochs = options.epochs_for(n_train, default=10, least_steps=20)
         rate = options.body_rate or 10 * options.rates[0]
         groups = (Group((ADAPTERS,), rate), Group((HEAD,), options.rates[1]))
         # At alpha = rank the adapters' strength does not depend on the rank.
-        adapters = Adapters(options.rank, float(options.rank))
+        adapters = Adapters(self.rank, float(self.rank))
         return Plan((Stage(groups, epochs),), adapters=adapters)

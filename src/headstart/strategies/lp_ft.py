@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from headstart.strategies.plan import Options, Plan, Strategy
+from headstart.settings.table import Options
+from headstart.strategies.plan import KEPT, STEPS, Plan, Strategy
 from headstart.strategies.warm import train_from
 
 
@@ -17,6 +18,8 @@ class ProbeThenTune(Strategy):
     the classes badly apart, whose probe is no start; and where `frozen` is enough.
     Source: Kumar et al. 2022, arXiv:2202.10054.
     """
+
+    options = STEPS - KEPT
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Put the boundary on top for the probe, then at 0, all at half the body's usual rate."""

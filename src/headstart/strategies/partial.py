@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headstart.errors import UsageError
-from headstart.strategies.plan import Options, Plan, Strategy
+from headstart.settings.table import Options
+from headstart.strategies.plan import Plan, Strategy
 from headstart.strategies.warm import train_from
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 
+from headstart.boundary.heads import SOLVERS
 from headstart.errors import UsageError, unknown
+from headstart.settings.option import Setting, require_read
+from headstart.settings.table import Options
 from headstart.strategies.auto_freeze import AutoFreeze
+from headstart.strategies.bitfit import BitFit
 from headstart.strategies.contrastive import Contrastive
 from headstart.strategies.discriminative import Discriminative
 from headstart.strategies.first import First
@@ -31,18 +36,30 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "l2-sp": StartingPoint,
     "auto-freeze": AutoFreeze,
     "lora": LowRank,
+    "bitfit": BitFit,
     "contrastive": Contrastive,
 }
 
 
-def strategy(name: str) -> Strategy:
+OFFERED = {
+    "strategies": ", ".join(kind.example or name for name, kind in STRATEGIES.items()),
+    "heads": ", ".join(SOLVERS),
+}
+"""What the registries hold, for the help of the options that choose from them."""
+
+
+def strategy(name: str, options: Options | None = None) -> Strategy:
     """Return the strategy that ``name`` describes: a name, with ``:K`` where it takes one.
+
+    Its own numbers are handed over from the ``options`` of the same names.
 
     Raises:
         UsageError: no such strategy, or its number is missing or is none.
 
     >>> strategy("partial:-3")
     Partial(k=-3)
+    >>> strategy("lora", Options(rank=4))
+    LowRank(rank=4)
     """
     short, colon, number = name.partition(":")
     if short not in STRATEGIES:
@@ -51,11 +68,48 @@ def strategy(name: str) -> Strategy:
     example = STRATEGIES[short].example
     if bool(example) != bool(colon):
         raise UsageError(f"strategy '{name}': write '{example or short}'.")
+    chosen = options or Options()
+    own = {n: getattr(chosen, n) for n in _fields(STRATEGIES[short]) if hasattr(chosen, n)}
     if not colon:
-        return make()
+        return make(**own)
     try:
-        return make(int(number))
+        return make(int(number), **own)
     except ValueError:
         raise UsageError(
             f"strategy '{name}': '{number}' is not a whole number; write for example '{example}'."
         ) from None
+
+
+def _fields(kind: type[Strategy]) -> list[str]:
+    return [one.name for one in fields(kind)]  # type: ignore[arg-type]
+
+
+def strategies(names: Sequence[str], options: Options) -> tuple[Strategy, ...]:
+    """Return the strategies of the names, and see that one of them reads what was given.
+
+    Raises:
+        UsageError: see `strategy`; or there is no such head, or an option that none of them reads.
+    """
+    chosen = tuple(strategy(name, options) for name in names)
+    if options.head not in SOLVERS:
+        raise unknown("head", options.head, SOLVERS)
+
+    def why_not(option: Setting) -> str | None:
+        if any(one.reads(option) for one in chosen):
+            return None
+        return f"it is for {', '.join(readers(option))}, not for {', '.join(names)}"
+
+    require_read(options, why_not)
+    return chosen
+
+
+def require_kinds(names: Sequence[str], chosen: Sequence[Strategy], kind: str) -> None:
+    """Raise `UsageError` unless all the strategies are for items of this ``kind``."""
+    for name, one in zip(names, chosen, strict=True):
+        if kind not in one.kinds:
+            raise UsageError(f"the strategy '{name}' is for {one.kinds[0]}s, not for {kind}s.")
+
+
+def readers(option: Setting) -> list[str]:
+    """Return the names of the strategies that read ``option``."""
+    return [name for name, kind in STRATEGIES.items() if kind.reads(option)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headstart.strategies.plan import HEAD, Group, Options, Plan, Stage, Strategy
+from headstart.settings.table import Options
+from headstart.strategies.plan import HEAD, KEPT, STEPS, Group, Plan, Stage, Strategy
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,8 @@ class Scratch(Strategy):
     When: to see what the pre-trained weights are worth; with very many labels far from anything a
     backbone has seen. When not: with few labels, where it is little better than guessing.
     """
+
+    options = STEPS - KEPT - {"body_rate", "decay"}
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Train all blocks and the head at one rate; batch norm learns from the batches."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headstart.strategies.plan import HEAD, Group, Options, Plan, Stage, Strategy
+from headstart.settings.table import Options
+from headstart.strategies.plan import HEAD, KEPT, STEPS, Group, Plan, Stage, Strategy
 
 
 def rates_by_block(n_blocks: int, top: float, decay: float) -> list[float]:
@@ -36,6 +37,8 @@ class Warm(Strategy):
     the statistics it learned: re-estimated from small batches they were less steady.
     Source: Yosinski et al. 2014, arXiv:1411.1792.
     """
+
+    options = STEPS - KEPT
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Put the boundary at 0."""

@@ -23,8 +23,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from headstart.errors import UsageError, differences
+from headstart.errors import UsageError
 from headstart.progress import log
+from headstart.settings.option import other_settings
+from headstart.settings.table import Options
 from headstart.store import written_aside
 
 FORMAT = 2
@@ -120,7 +122,7 @@ class Checkpoints:
             self.folder.rmdir()
 
     def _check(self, run: Mapping[str, Any]) -> None:
-        wrong = differences(run, {"format": FORMAT, **self._run})
+        wrong = other_settings(run, {"format": FORMAT, **self._run}, Options)
         if wrong:
             raise UsageError(
                 f"the checkpoints in {self.folder} are of another run:\n"

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.boundary.heads import Head
-from headstart.strategies.plan import Options, Plan
+from headstart.settings.table import Options
+from headstart.strategies.plan import Plan
 
 Indices = npt.NDArray[np.int64]
 

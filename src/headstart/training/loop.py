@@ -184,7 +184,7 @@ class _Run:
     def _set_boundary(self, stage: Stage) -> None:
         """Freeze what lies below the boundary, and read from there."""
         boundary = self.place.boundary
-        self.backbone.set_trainable(k for k in stage.trained if k >= boundary)
+        self.backbone.set_trainable((k for k in stage.trained if k >= boundary), stage.parts)
         self.guard = Guard(self.backbone)
         self.optimiser = self._optimiser(stage)
         self.peaks = [group["lr"] for group in self.optimiser.param_groups]
@@ -297,10 +297,10 @@ class _Run:
         """Return how many steps of the stage are done, or how many its time is worth, if more."""
         place, n_steps = self.place, self._n_steps(stage)
         done: float = place.epoch * self.objective.steps + place.batch
-        if self.options.seconds is None:
+        if self.options.max_seconds is None:
             return done
         epochs = sum(one.epochs for one in self.job.plan.stages)
-        limit = self.options.seconds * stage.epochs / epochs
+        limit = self.options.max_seconds * stage.epochs / epochs
         return max(done, n_steps * place.spent / limit)
 
     def _n_steps(self, stage: Stage) -> int:
@@ -339,7 +339,7 @@ class _Run:
             return list(self.head.parameters())
         if block == ADAPTERS:
             return list(adapters.parameters(self.backbone).values())
-        return self.backbone.parameters_of(block)
+        return [p for p in self.backbone.parameters_of(block) if p.requires_grad]
 
     def _taken(self) -> State:
         return self.snapshots.take(self.place.changed)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headstart.strategies.plan import HEAD, Options, Stage
+from headstart.settings.table import Options
+from headstart.strategies.plan import HEAD, Stage
 
 
 def build(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from headstart.boundary.heads import fit_temperature
 from headstart.data.split import inner
-from headstart.strategies.plan import Options
+from headstart.settings.table import Options
 
 if TYPE_CHECKING:
     from torch import nn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,10 @@ from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.errors import UsageError
 from headstart.progress import log
+from headstart.settings.option import deciding
+from headstart.settings.table import Options
 from headstart.store import digest
-from headstart.strategies.plan import Options, Strategy
-from headstart.strategies.registry import strategy
+from headstart.strategies.registry import require_kinds, strategy
 from headstart.training.selection import selection
 
 if TYPE_CHECKING:
@@ -158,8 +159,8 @@ def transfer(
             or checkpoints of another run.
     """
     options = options or Options()
-    plan_of = strategy(name)
-    check_kind(plan_of, name, dataset.kind)
+    plan_of = strategy(name, options)
+    require_kinds([name], [plan_of], dataset.kind)
     ready, notes = _ready(dataset, train, entries, options, say)
     start = time.perf_counter()
     if plan_of.solves:
@@ -180,12 +181,6 @@ def transfer(
             say(HALVED)
         fitted = replace(fitted, notes=notes)
     return replace(fitted, seconds=time.perf_counter() - start)
-
-
-def check_kind(plan_of: Strategy, name: str, kind: str) -> None:
-    """Raise `UsageError` unless the strategy is for items of this ``kind``."""
-    if kind not in plan_of.kinds:
-        raise UsageError(f"the strategy '{name}' is for {plan_of.kinds[0]}s, not for {kind}s.")
 
 
 def _ready(
@@ -233,7 +228,8 @@ class _Steps:
 
         entry, seed = self.entry, self.seed
         backbone = build(entry, seed=seed)
-        plan = strategy(self.name).plan(backbone.n_blocks, len(self.train), self.options)
+        plan_of = strategy(self.name, self.options)
+        plan = plan_of.plan(backbone.n_blocks, len(self.train), self.options)
         if plan.start == "random" and entry.pretrained:
             entry = _without_weights(entry, seed)
             backbone = build(entry, seed=seed)
@@ -310,7 +306,7 @@ class _Steps:
             "classes": list(self.dataset.classes),
             "training items": f"{len(fit)}, {content(fit)}",
             "items to choose by": f"{len(select)}, {content(select)}",
-            "options": asdict(self.options),
+            "options": deciding(self.options, Options),
         }
         found = Checkpoints(resuming.folder, run, every=resuming.every)
         if not resuming.resume:

@@ -3,113 +3,129 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from headstart.backbones.choice import DEFAULT, entries_for, require_learners
+from headstart.backbones.entry import Entry
 from headstart.boundary.extract import look
 from headstart.compute.device import pick
 from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset
 from headstart.data.reading import given
-from headstart.data.split import check_share, require_held_out, split
-from headstart.errors import HeadstartError, UsageError
-from headstart.evaluation.compare import Comparison, Shots
+from headstart.data.split import Split, require_held_out, split
+from headstart.errors import UsageError
+from headstart.evaluation.compare import Candidate, Comparison
 from headstart.evaluation.compare import compare as compare_runs
 from headstart.evaluation.record import Record
+from headstart.report.tables import save_comparison
+from headstart.settings.option import deciding
+from headstart.settings.table import Comparing, Options
+from headstart.settings.taking import takes
 from headstart.store import digest
-from headstart.strategies.plan import Options
-from headstart.strategies.registry import strategy as find_strategy
-from headstart.training.transfer import check_kind
-from headstart.verbs.choice import DEFAULT, entries_for
+from headstart.strategies.registry import OFFERED, require_kinds, strategies
 
 
-def compare(
-    data: str | Path | Dataset,
-    *,
-    strategies: Sequence[str],
-    backbones: Sequence[str] = (),
-    shots: Sequence[Shots] = ("all",),
-    draws: int = 5,
-    val: float = 0.2,
-    seed: int = 0,
-    budget: float | None = None,
-    workers: int | None = 1,
-    device: str = "auto",
-    options: Options | None = None,
-    out: str | Path | None = None,
-    resume: bool = False,
-    **reading: Any,
-) -> Comparison:
-    """Measure ``strategies`` side by side on paired draws, see `headstart.evaluation.compare`.
+@takes(Comparing, OFFERED)
+def compare(data: str | Path | Dataset, run: Comparing) -> Comparison:
+    """Measure strategies side by side on paired draws, see `headstart.evaluation.compare`.
 
-    ``workers`` None stands for two processes on a CPU of several cores. Processes are started
-    anew, so a script that asks for more than one needs ``if __name__ == "__main__":``.
+    Processes are started anew, so a script that asks for more than one worker needs
+    ``if __name__ == "__main__":``.
 
-    ``out`` is a folder for ``compare.json``, which is up to date after each run; ``resume`` takes
-    the runs that it holds as done, also where now more strategies, backbones, shots or draws are
-    asked for.
+    ``out`` is a folder for ``compare.json``, which is up to date after each run, and in the end for
+    ``runs.csv`` and ``curves.png``; ``resume`` takes the runs that it holds as done, also where now
+    more strategies, backbones, shots or draws are asked for.
 
     Raises:
-        UsageError: an unknown strategy, or a number out of range; before anything is run.
+        UsageError: an unknown strategy or option, one that no strategy reads, or a number out of
+            range; before anything is run.
         DataError: nothing sensible can be trained on.
         BackboneError: a backbone or its weights are not here.
     """
-    chosen = [find_strategy(name) for name in strategies]
-    check_share("val", val)
-    if not chosen or draws < 1 or any(n != "all" and n < 1 for n in shots):
-        raise UsageError(
-            "compare needs at least one strategy and one draw, and shots of 1 or more (or 'all'); "
-            f"got {list(strategies)}, {draws}, {list(shots)}."
-        )
-    dataset, device = given(data, reading), pick(device)
-    if resume and out is None:
-        raise UsageError("resume goes on from the comparison in out; give the folder.")
+    _require_runs(run)
+    chosen, device = strategies(run.strategies, run), pick(run.device)
+    dataset = given(data, run)
+    require_kinds(run.strategies, chosen, dataset.kind)
+    named = _named(dataset, run)
     solves = any(one.solves for one in chosen)
-    candidates = []
-    found: Audit | None = None
-    for one, name in zip(chosen, strategies, strict=True):
-        check_kind(one, name, dataset.kind)
-    for name in backbones or [DEFAULT[dataset.kind]]:
-        entries = entries_for(name, dataset, None, seed, [], options)
-        found, features = look(dataset, entries, solves=solves, device=device, seed=seed)
-        candidates.append((name, entries, features))
-    if found is None:
-        raise HeadstartError("no backbone was looked at")
-    parts = split(dataset, found.usable, val=val, seed=seed)
+    found, candidates = _looked_at(dataset, named, solves=solves, device=device, seed=run.seed)
+    parts = split(dataset, found.usable, val=run.val, seed=run.seed)
     require_held_out(dataset, parts)
-    if workers is None:
-        workers = min(2, os.cpu_count() or 1) if device == "cpu" else 1
-    held: dict[str, Any] = {}
-    if out is not None:
-        settings = {
-            "training items": _fingerprint(dataset, found, parts.train),
-            "held-out items": _fingerprint(dataset, found, parts.held_out),
-            "seed": seed,
-            "device": device,
-            "options": asdict(options or Options()),
-            **{f"backbone {n}": [one.key() for one in entries] for n, entries, _ in candidates},
-        }
-        record = Record(Path(out), settings)
-        held = {"done": record.runs() if resume else (), "keep": record.keep}
-    return compare_runs(
+    record = (
+        Record(run.out, _settings(run, dataset, found, parts, named, device)) if run.out else None
+    )
+    result = compare_runs(
         dataset,
         parts,
         candidates,
-        strategies,
-        shots=shots,
-        draws=draws,
-        options=options,
-        seed=seed,
+        run.strategies,
+        shots=run.shots,
+        draws=run.draws,
+        options=run,
+        seed=run.seed,
         device=device,
-        budget=budget,
-        workers=workers,
-        **held,
+        budget=run.budget,
+        workers=run.workers or usual_workers(device),
+        done=record.runs() if record and run.resume else (),
+        keep=record.keep if record else lambda result: None,
     )
+    if run.out:
+        save_comparison(result, run.out)
+    return result
+
+
+def usual_workers(device: str) -> int:
+    """Return how many fits side by side pay: two processes on a CPU of several cores."""
+    return min(2, os.cpu_count() or 1) if device == "cpu" else 1
+
+
+def _require_runs(run: Comparing) -> None:
+    shots = [n for n in run.shots if n != "all" and not (isinstance(n, int) and n >= 1)]
+    if not run.strategies or not run.shots or shots:
+        raise UsageError(
+            "compare needs at least one strategy, and shots of 1 or more (or 'all'); "
+            f"got {list(run.strategies)}, {list(run.shots)}."
+        )
+
+
+def _named(dataset: Dataset, run: Comparing) -> dict[str, tuple[Entry, ...]]:
+    """Return the backbones by name, each as the items and the settings want it."""
+    names = run.backbones or (DEFAULT[dataset.kind],)
+    named = {name: entries_for(name, dataset, run, run.seed, []) for name in names}
+    require_learners(run, (entry for entries in named.values() for entry in entries))
+    return named
+
+
+def _looked_at(
+    dataset: Dataset, named: dict[str, tuple[Entry, ...]], **how: Any
+) -> tuple[Audit, list[Candidate]]:
+    """Return the audit, and what is compared: a name, its backbones and their features."""
+    looked = [(name, entries, look(dataset, entries, **how)) for name, entries in named.items()]
+    found = looked[0][2][0]
+    return found, [(name, entries, features) for name, entries, (_, features) in looked]
+
+
+def _settings(
+    run: Comparing,
+    dataset: Dataset,
+    found: Audit,
+    parts: Split,
+    named: dict[str, tuple[Entry, ...]],
+    device: str,
+) -> dict[str, Any]:
+    """Return what all runs of a comparison on disk have in common."""
+    return {
+        "training items": _fingerprint(dataset, found, parts.train),
+        "held-out items": _fingerprint(dataset, found, parts.held_out),
+        "seed": run.seed,
+        "device": device,
+        "options": deciding(run, Options),
+        **{f"backbone {name}": [e.key() for e in entries] for name, entries in named.items()},
+    }
 
 
 def _fingerprint(dataset: Dataset, found: Audit, indices: npt.NDArray[np.int64]) -> str:

@@ -6,8 +6,6 @@ The backbone `glyphs` has seen only characters rendered from fonts. The target i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +13,10 @@ import numpy as np
 from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
 from headstart.evaluation.compare import Comparison
+from headstart.settings.table import Demonstrating
+from headstart.settings.taking import takes
 from headstart.verbs.compare import compare
 
-SHOTS = (1, 2, 4, 8)
 STRATEGIES = ("scratch", "warm", "frozen")
 HELD_OUT = 0.2
 
@@ -30,27 +29,20 @@ def digits() -> Dataset:
     return from_items((data.images * 255 / 16).astype(np.uint8), data.target)
 
 
-def demo(
-    *,
-    draws: int = 10,
-    shots: Sequence[int] = SHOTS,
-    out: str | Path | None = None,
-    workers: int = 1,
-) -> Comparison:
-    """Compare scratch, warm and frozen on few labels, and draw the curves to ``out``.
-
-    Args:
-        draws: random choices of the labels; all strategies see the same ones.
-        shots: labels a class.
-        out: PNG to write; None for none.
-        workers: processes that fit side by side, see `headstart.evaluation.compare.compare`.
-    """
+@takes(Demonstrating)
+def demo(run: Demonstrating) -> Comparison:
+    """Compare scratch, warm and frozen on few labels, and draw the curves to ``out``."""
     data = digits()
     result = compare(
-        data, strategies=STRATEGIES, shots=shots, draws=draws, val=HELD_OUT, workers=workers
+        data,
+        strategies=STRATEGIES,
+        shots=run.shots,
+        draws=run.draws,
+        val=HELD_OUT,
+        workers=run.workers,
     )
-    if out is not None:
+    if run.out is not None:
         from headstart.report.pictures import demo_picture
 
-        demo_picture(result, data, Path(out))
+        demo_picture(result, data, run.out)
     return result

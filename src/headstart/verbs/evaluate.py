@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,10 +16,13 @@ from headstart.errors import DataError
 from headstart.evaluation import metrics
 from headstart.evaluation.metrics import Evaluation
 from headstart.progress import log
+from headstart.settings.table import Evaluating
+from headstart.settings.taking import takes
 
 
+@takes(Evaluating)
 def evaluate(
-    bundle: str | Path | Bundle, data: str | Path | Dataset, *, device: str = "auto", **reading: Any
+    bundle: str | Path | Bundle, data: str | Path | Dataset, run: Evaluating
 ) -> tuple[Evaluation, tuple[Rejected, ...]]:
     """Return the figures of a saved model on ``data``, and the items that could not be used.
 
@@ -30,7 +32,7 @@ def evaluate(
         DataError: none of the classes is one of the bundle's.
     """
     loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
-    dataset = given(data, reading)
+    dataset = given(data, run)
     if dataset.kind != loaded.kind:
         raise DataError(f"the bundle answers {loaded.kind}s, but {dataset.root} holds others.")
     for name in ("test", "val"):
@@ -53,7 +55,7 @@ def evaluate(
     )
     keep = np.flatnonzero(mapped >= 0)
     known = replace(dataset.take(keep), labels=mapped[keep], classes=loaded.classes)
-    found, features = loaded.extract(known, device=pick(device))
+    found, features = loaded.extract(known, device=pick(run.device))
     if not len(found.usable):
         found.require_usable()
     chances = loaded.probabilities(known, found.usable, features)

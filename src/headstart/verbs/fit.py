@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from headstart import bundle as bundles
+from headstart.backbones.choice import backbone_name, entries_for, require_learners, say
 from headstart.boundary.extract import Features, look
 from headstart.boundary.heads import softmax
 from headstart.bundle import Bundle
@@ -19,16 +20,16 @@ from headstart.compute.device import pick
 from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset
 from headstart.data.reading import given
-from headstart.data.split import Split, check_share, draw, require_held_out, split
+from headstart.data.split import Split, draw, require_held_out, split
 from headstart.data.texts import clean_text
-from headstart.errors import DataError, UsageError
+from headstart.errors import DataError
 from headstart.evaluation import metrics
 from headstart.evaluation.metrics import Evaluation
+from headstart.settings.table import Fitting, Reading
+from headstart.settings.taking import takes
 from headstart.store import digest
-from headstart.strategies.plan import Options
-from headstart.strategies.registry import strategy as find_strategy
-from headstart.training.transfer import Fitted, Resuming, check_kind, transfer
-from headstart.verbs.choice import backbone_name, entries_for, say
+from headstart.strategies.registry import OFFERED, require_kinds, strategies
+from headstart.training.transfer import Fitted, Resuming, transfer
 
 WORST = 50
 """Confident mistakes that a bundle remembers."""
@@ -121,87 +122,74 @@ class Fit:
         return made
 
 
-def fit(
-    data: str | Path | Dataset,
-    *,
-    backbone: str | None = None,
-    strategy: str = "frozen",
-    val: float = 0.2,
-    shots: int | None = None,
-    seed: int = 0,
-    out: str | Path | None = None,
-    resume: bool = False,
-    every: float = 60.0,
-    device: str = "auto",
-    channels: int | None = None,
-    options: Options | None = None,
-    **reading: Any,
-) -> Fit:
-    """Carry ``backbone`` over to the classes of ``data``, and measure it on held-out items.
+@takes(Fitting, OFFERED)
+def fit(data: str | Path | Dataset, run: Fitting) -> Fit:
+    """Carry a backbone over to the classes of ``data``, and measure it on held-out items.
 
-    Args:
-        data: a folder, a table, or what `read` returned.
-        backbone: a name, or ``x+y`` to join features; None for `DEFAULT`.
-        strategy: a name, see ``headstart.strategies``.
-        val: share held out where the data have no split of their own, between 0 and 1.
-        shots: examples a class drawn from the training items; None for all.
-        seed: of everything random.
-        out: folder for the bundle, and for checkpoints on the way; None keeps it in memory.
-        resume: go on from the newest checkpoint in ``out``, if there is one.
-        every: seconds between two checkpoints.
-        device: "auto", "cpu", "cuda" or "mps".
-        channels: of the pictures; by default what the backbone reads, or array files hold.
-        options: for training by steps and for the head.
-        **reading: options of `read`.
+    ``data`` is a folder, a table, or what `read` returned. Without ``out`` nothing is written.
 
     Raises:
-        UsageError: an option is unknown or out of range, or the checkpoints are of another run.
+        UsageError: an option is unknown, out of range or not read by what was chosen, or the
+            checkpoints are of another run.
         DataError: nothing sensible can be trained on.
         BackboneError: the backbone or its weights are not here.
+
+    >>> import numpy as np
+    >>> from headstart.data.arrays import from_items
+    >>> pictures = np.zeros((8, 8, 8), np.uint8); pictures[4:, :, 4] = 255
+    >>> pictures += np.arange(8, dtype=np.uint8)[:, None, None]
+    >>> fit(from_items(pictures, ["blank"] * 4 + ["line"] * 4), shots=2).accuracy
+    1.0
     """
     start = time.perf_counter()
-    chosen, device = find_strategy(strategy), pick(device)
-    if out is not None:
-        bundles.check_target(Path(out))
-    check_share("val", val)
-    if shots is not None and shots < 1:
-        raise UsageError(f"shots is {shots}, but must be 1 or more.")
-    if resume and out is None:
-        raise UsageError("resume goes on from the checkpoints in out; give the folder.")
-    dataset = given(data, reading)
-    check_kind(chosen, strategy, dataset.kind)
+    (strategy,), device = strategies([run.strategy], run), pick(run.device)
+    if run.out:
+        bundles.check_target(run.out)
+    dataset = given(data, run)
+    require_kinds([run.strategy], [strategy], dataset.kind)
     notes: list[str] = []
-    entries = entries_for(backbone, dataset, channels, seed, notes, options)
-    found, features = look(dataset, entries, solves=chosen.solves, device=device, seed=seed)
-    parts = _parts(dataset, found, val, shots, seed, notes)
+    entries = entries_for(run.backbone, dataset, run, run.seed, notes)
+    require_learners(run, entries)
+    found, features = look(dataset, entries, solves=strategy.solves, device=device, seed=run.seed)
+    parts = _parts(dataset, found, run, notes)
     fitted = transfer(
         dataset,
         parts.train,
         entries,
-        strategy,
-        options=options,
-        seed=seed,
+        run.strategy,
+        options=run,
+        seed=run.seed,
         device=device,
         features=features,
-        resuming=Resuming(Path(out) / bundles.CHECKPOINTS, resume, every) if out else None,
+        resuming=_resuming(run),
     )
     logits = fitted.logits(dataset, parts.held_out, features=features, device=device)
     made = _result(fitted, dataset, found, parts, softmax(logits), features, notes)
-    result = replace(made, reading=reading)
-    if out is not None:
-        result.save(out)
-        result = replace(result, bundle=Path(out))
-        shutil.rmtree(Path(out) / bundles.CHECKPOINTS, ignore_errors=True)
+    result = _saved(replace(made, reading=run.values(Reading)), run.out)
     result.seconds["total"] = time.perf_counter() - start
     return result
 
 
-def _parts(
-    dataset: Dataset, found: Audit, val: float, shots: int | None, seed: int, notes: list[str]
-) -> Split:
+def _resuming(run: Fitting) -> Resuming | None:
+    if run.out is None:
+        return None
+    return Resuming(run.out / bundles.CHECKPOINTS, run.resume, run.checkpoint_every)
+
+
+def _saved(result: Fit, out: Path | None) -> Fit:
+    """Return the result with its bundle in ``out``, from which the checkpoints are gone."""
+    if out is None:
+        return result
+    result.save(out)
+    shutil.rmtree(out / bundles.CHECKPOINTS, ignore_errors=True)
+    return replace(result, bundle=out)
+
+
+def _parts(dataset: Dataset, found: Audit, run: Fitting, notes: list[str]) -> Split:
     """Return what to train on and what is held out, and say where classes fall short."""
-    parts = split(dataset, found.usable, val=val, seed=seed)
-    train = draw(dataset.labels, parts.train, shots, seed=seed)
+    parts = split(dataset, found.usable, val=run.val, seed=run.seed)
+    shots = run.shots
+    train = draw(dataset.labels, parts.train, shots, seed=run.seed)
     counts = np.bincount(dataset.labels[train], minlength=len(dataset.classes))
     short = [f"{dataset.classes[c]} ({n})" for c, n in enumerate(counts) if n < (shots or 1)]
     if shots and short:

@@ -13,18 +13,15 @@ from headstart.data.reading import read
 from headstart.errors import BundleError, DataError, unknown
 from headstart.report import pictures
 from headstart.report.terminal import mistake
+from headstart.settings.table import Showing
+from headstart.settings.taking import takes
 
 
-def show(
-    bundle: str | Path, what: str, *, out: Path | None = None, data: Path | None = None
-) -> dict[str, Any]:
+@takes(Showing)
+def show(bundle: str | Path | Bundle, what: str, run: Showing) -> dict[str, Any]:
     """Draw ``what`` of the saved model, and return ``{out, lines, ...}``.
 
-    Args:
-        bundle: the folder of the bundle.
-        what: "filters", "errors" or "embedding".
-        out: PNG to write; by default ``what.png`` in the bundle.
-        data: where the data are, if they have moved since the model was fitted.
+    ``what`` is "filters", "errors" or "embedding".
 
     Raises:
         UsageError: there is no such picture.
@@ -32,9 +29,9 @@ def show(
     """
     if what not in PICTURES:
         raise unknown("picture", what, PICTURES)
-    loaded = load(bundle)
-    target = out or loaded.path / f"{what}.png"
-    root = Path(data or loaded.facts["data"]["root"])
+    loaded = bundle if isinstance(bundle, Bundle) else load(bundle)
+    target = run.out or loaded.path / f"{what}.png"
+    root = Path(run.data or loaded.facts["data"]["root"])
     return {"out": str(target)} | PICTURES[what](loaded, root, target)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,35 +13,53 @@ from headstart.data.dataset import Dataset
 from headstart.data.images import Decoded, Preprocess, examine
 from headstart.errors import DataError, ItemError
 from headstart.progress import log
-from headstart.strategies.plan import Options
+from headstart.settings.option import require_kind, require_read
+from headstart.settings.table import Input, Options
 
 DEFAULT = {"image": "glyphs", "text": "minilm"}
 """The backbone of each kind of items where none is named: both work offline."""
 
 
 def entries_for(
-    backbone: str | None,
-    dataset: Dataset,
-    channels: int | None,
-    seed: int,
-    notes: list[str],
-    options: Options | None = None,
+    backbone: str | None, dataset: Dataset, run: Input, seed: int, notes: list[str]
 ) -> tuple[Entry, ...]:
-    """Return the backbones of the name, as the items and the options want them."""
+    """Return the backbones of the name, as the items and the settings want them.
+
+    Raises:
+        UsageError: a setting is for the other kind of items.
+        DataError: the backbone is for the other kind of items.
+        BackboneError: it, or its weights, are not here.
+    """
     backbone = backbone or DEFAULT[dataset.kind]
     entries = resolve_all(backbone, seed=seed)
+    require_kind(run, dataset.kind, str(dataset.root))
     if entries[0].kind != dataset.kind:
         raise DataError(
             f"{dataset.root} holds {dataset.kind}s, but the backbone '{backbone}' is for "
             f"{entries[0].kind}s; try '{DEFAULT[dataset.kind]}'."
         )
-    o = options or Options()
-    if o.image_size:
-        entries = tuple(_of_size(entry, o.image_size) for entry in entries)
+    entries = as_asked(entries, run)
     if dataset.kind == "text":
-        how: dict[str, Any] = {"pooling": o.pooling, "max_length": o.max_length, "clean": o.clean}
-        return tuple(entry.reading(**how) for entry in entries)
-    return _for_pictures(entries, dataset, channels, notes)
+        return entries
+    return _for_pictures(entries, dataset, run.channels, notes)
+
+
+def as_asked(entries: tuple[Entry, ...], run: Input) -> tuple[Entry, ...]:
+    """Return the entries, which are of one kind, as the settings want items read."""
+    if entries[0].kind == "text":
+        how: dict[str, Any] = {"pooling": run.pooling, "max_length": run.max_length}
+        return tuple(entry.reading(**how, clean=run.clean) for entry in entries)
+    if run.image_size is None:
+        return entries
+    return tuple(_of_size(entry, run.image_size) for entry in entries)
+
+
+def require_learners(run: Options, entries: Iterable[Entry]) -> None:
+    """Refuse options for networks that learn their words here where all know theirs already."""
+    chosen = list(entries)
+    if all(entry.ready for entry in chosen):
+        reason = f"it is for networks that are trained here, and {backbone_name(chosen)} knows "
+        require_read(run, lambda one: f"{reason}its words" if one.learns_words else None)
 
 
 def _of_size(entry: Entry, side: int) -> Entry:

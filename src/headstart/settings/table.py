@@ -1,0 +1,389 @@
+"""Every option once: name, type, default, range, help, and who reads it.
+
+A group is a frozen dataclass of options that are read together; a verb's settings are the frozen
+dataclass of the groups that it reads and of what is its own. So a run is one value, and what reads
+a group takes any value that has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from headstart.errors import UsageError
+from headstart.settings.option import REQUIRED, Settings, option
+
+Shots = int | Literal["all"]
+
+TRAINING, KEPT = "Training by steps", "Activations that are kept"
+INPUT, TABLES = "What is read of an item", "Tables"
+
+RATES = {"adamw": (1e-4, 3e-3), "sgd": (1e-2, 1e-1)}
+"""Usual peak learning rates of (pre-trained body, new head) for each optimiser."""
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+AUGMENTS = ("off", "light", "strong")
+POOLINGS = ("first", "mean", "max", "last", "attention")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the parts of ``a,b``.
+
+    >>> words("warm, frozen,")
+    ('warm', 'frozen')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def shots(text: str) -> tuple[Shots, ...]:
+    """Return what ``8,64,all`` says.
+
+    >>> shots("8,all")
+    (8, 'all')
+    """
+    try:
+        return tuple("all" if part == "all" else int(part) for part in words(text))
+    except ValueError:
+        raise UsageError(f"shots {text}: write whole numbers or all, as in 8,64,all.") from None
+
+
+def seconds(text: str) -> float:
+    """Return what ``90s``, ``10m`` or ``2h`` says, in seconds.
+
+    >>> seconds("10m")
+    600.0
+    """
+    scale = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in scale else (text, "s")
+    try:
+        return float(number) * scale[unit]
+    except ValueError:
+        raise UsageError(f"budget {text}: write 90s, 10m or 2h.") from None
+
+
+def _trained(default: Any, help: str, **facts: Any) -> Any:
+    return option(default, help, **{"panel": TRAINING, "by": "steps"} | facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input(Settings):
+    """How a backbone reads an item."""
+
+    image_size: int | None = option(
+        None,
+        "Of pictures: pixels a side that are read; fewer are faster. Default: as it learned.",
+        least=8,
+        items="image",
+        panel=INPUT,
+    )
+    channels: int | None = option(
+        None,
+        "Of pictures; adapts the first convolution. Default: the backbone's, or an array's.",
+        least=1,
+        items="image",
+        panel=INPUT,
+    )
+    pooling: str | None = option(
+        None,
+        f"Of texts: how token vectors become one: {', '.join(POOLINGS)}. Default: as it learned.",
+        choices=POOLINGS,
+        items="text",
+        panel=INPUT,
+    )
+    max_length: int | None = option(
+        None,
+        "Of texts: tokens that are read. Default: the backbone's limit.",
+        least=1,
+        items="text",
+        panel=INPUT,
+    )
+    clean: bool | None = option(
+        None,
+        "Of texts: resolve entities, take out markup. Default: for bilstm, textcnn, ... alone.",
+        items="text",
+        panel=INPUT,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Input):
+    """What a model depends on, besides its data, its backbone, its strategy and the seed."""
+
+    head: str = option("logistic", "The head that is solved: {heads}.", by="head")
+    vectors: str | None = option(
+        None,
+        "Word vectors in GloVe's format, for bilstm, textcnn, ...",
+        items="text",
+        learns_words=True,
+        panel=INPUT,
+    )
+    min_frequency: int = option(
+        2,
+        "How often a word must occur, for bilstm, textcnn, ...",
+        least=1,
+        items="text",
+        learns_words=True,
+        panel=INPUT,
+    )
+    epochs: int | None = _trained(None, "Passes; default by size.", least=1)
+    batch: int = _trained(32, "Examples a step.", least=1)
+    optimiser: str = _trained("adamw", "adamw or sgd (momentum 0.9).", choices=tuple(RATES))
+    body_rate: float | None = _trained(
+        None, "Peak learning rate of the body; default by optimiser and strategy.", above=0
+    )
+    head_rate: float | None = _trained(
+        None, "Peak learning rate of the head; default by optimiser and strategy.", above=0
+    )
+    decay: float = _trained(
+        1.0, "Each block learns so many times as fast as the one above it.", above=0, most=1
+    )
+    weight_decay: float = _trained(0.01, "Strength of the pull towards zero.", least=0)
+    smoothing: float = _trained(
+        0.0, "Label smoothing.", least=0, below=1, tasks=("classes", "labels")
+    )
+    class_weights: bool = _trained(False, "Weigh rare classes more.", tasks=("classes", "labels"))
+    early_stopping: bool = _trained(
+        True, "Keep the weights of the best epoch, judged on an inner part of the training items."
+    )
+    soup: int = _trained(0, "Best epochs that may be averaged, where that helps.", least=0)
+    max_seconds: float | None = _trained(
+        None, "Of training; equal seeds then no longer give equal weights.", above=0
+    )
+    augment: str | None = _trained(
+        None,
+        "off, light or strong. Default: light, but off for small pictures.",
+        choices=AUGMENTS,
+        items="image",
+    )
+    views: int | None = _trained(
+        None,
+        "Fixed views of each picture. Default: 4 where activations are kept, else fresh ones.",
+        least=1,
+        items="image",
+        panel=KEPT,
+    )
+    cache_limit: float = _trained(
+        8.0,
+        "GB on disk that activations may take; 0 keeps none.",
+        least=0,
+        panel=KEPT,
+        decides=False,
+    )
+    cache_half: bool = _trained(
+        False, "Keep activations as 16-bit floats: half the size, answers differ.", panel=KEPT
+    )
+    pull: float = _trained(0.01, "Strength of the pull to the start.", least=0, by="field")
+    freeze_threshold: float = _trained(
+        0.3,
+        "Update of a block at rest, as a share of the largest, 0..1.",
+        above=0,
+        most=1,
+        by="field",
+    )
+    freeze_patience: int = _trained(
+        2, "Epochs in a row at rest, after which a block is frozen.", least=1, by="field"
+    )
+    rank: int = _trained(8, "Rank of the adapters.", least=1, by="field")
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Peak learning rates of (pre-trained body, new head)."""
+        body, head = RATES[self.optimiser]
+        return self.body_rate or body, self.head_rate or head
+
+    def epochs_for(self, n_train: int, *, default: int, least_steps: int) -> int:
+        """Return the number of epochs: the user's, else ``default``, more for very few examples.
+
+        Ten examples are one step an epoch; it is steps that move weights, so there are at least
+        ``least_steps`` of them.
+        """
+        steps = max(1, -(-n_train // self.batch))
+        return self.epochs or max(default, -(-least_steps // steps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading(Settings):
+    """How data are read where they do not say it themselves."""
+
+    task: str | None = option(
+        None,
+        "What is predicted: classes, labels or number. Default: what the data say.",
+        choices=("classes", "labels", "number"),
+    )
+    images: Path | None = option(
+        None, "Folder of the pictures that a table names, if not beside it.", panel=TABLES
+    )
+    image_column: str | None = option(None, "Picture column of a table.", panel=TABLES)
+    label_column: str | None = option(None, "Label column of a table.", panel=TABLES)
+    text_column: tuple[str, ...] | None = option(
+        None,
+        "Text column of a table; several, with commas, are joined.",
+        parse=words,
+        panel=TABLES,
+    )
+    kind: str | None = option(
+        None,
+        "image or text, where the data could be taken for either.",
+        choices=("image", "text"),
+        panel=TABLES,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed(Settings):
+    """Where the work is done."""
+
+    device: str = option("auto", f"{', '.join(DEVICES)}.", choices=DEVICES, decides=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded(Settings):
+    """What is random."""
+
+    seed: int = option(0, "Of everything random.", least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut(Settings):
+    """What is measured on."""
+
+    val: float = option(0.2, "Share held out if the data have no split.", above=0, below=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named(Settings):
+    """Which backbone."""
+
+    backbone: str | None = option(
+        None,
+        "Name, or x+y to join features; random:x for random weights. Default: glyphs for "
+        "pictures, minilm for texts.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried(Placed, Seeded, Options, Named):
+    """What the estimators are told, and `fit`."""
+
+    strategy: str = option("frozen", "{strategies}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept(Settings):
+    """Where a long run leaves what it made."""
+
+    out: Path | None = option(
+        None, "Folder for what is made, and for what is done on the way.", decides=False
+    )
+    resume: bool = option(False, "Go on with what is in out.", decides=False)
+
+    def __post_init__(self) -> None:
+        """Refuse to go on from nowhere."""
+        super().__post_init__()
+        if self.resume and self.out is None:
+            raise UsageError("resume goes on from what is in out; give the folder.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting(Reading, Kept, HeldOut, Carried):
+    """Settings of `fit`."""
+
+    shots: int | None = option(None, "Labelled examples a class; the rest is not used.", least=1)
+    checkpoint_every: float = _trained(
+        60.0, "Seconds between two checkpoints.", least=0, decides=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparing(Reading, Kept, HeldOut, Placed, Seeded, Options):
+    """Settings of `compare`."""
+
+    strategies: tuple[str, ...] = option(
+        ("scratch", "warm", "frozen"), "Names, with commas: {strategies}.", parse=words
+    )
+    backbones: tuple[str, ...] = option(
+        (), "Names, with commas. Default: glyphs, or minilm for texts.", parse=words
+    )
+    shots: tuple[Shots, ...] = option(
+        ("all",), "Labels a class, with commas: 8,64,all.", parse=shots
+    )
+    draws: int = option(5, "Random choices of the labels.", least=1)
+    budget: float | None = option(
+        None, "Time at most: 90s, 10m, 2h.", parse=seconds, least=0, decides=False
+    )
+    workers: int = option(
+        1,
+        "Fits side by side, in processes of their own; 0 for 2 on a CPU, the command line's way.",
+        least=0,
+        decides=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Describing(Reading, Placed, Seeded, Input, Named):
+    """Settings of `features`."""
+
+    out: Path = option(REQUIRED, "Parquet file: item, label, split, vector.")
+    block: int = option(-1, "-1: pooled output; else that block's, averaged over positions.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluating(Placed, Reading):
+    """Settings of `evaluate`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicting(Placed):
+    """Settings of `predict`."""
+
+    top_k: int | None = option(
+        None, "So many labels an item, the likeliest first. Default: one.", least=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Auditing(Reading):
+    """Settings of `audit`."""
+
+    out: Path | None = option(None, "CSV of what cannot be used.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Showing(Settings):
+    """Settings of `show`."""
+
+    out: Path | None = option(None, "PNG to write. Default: in the bundle.")
+    data: Path | None = option(None, "Where the data are, if they have moved since fit.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demonstrating(Settings):
+    """Settings of `demo`."""
+
+    draws: int = option(10, "Random choices of the labels.", least=1)
+    shots: tuple[Shots, ...] = option((1, 2, 4, 8), "Labels a class, with commas.", parse=shots)
+    out: Path | None = option(None, "Picture to write. Default: none, demo.png in a terminal.")
+    workers: int = option(1, "Fits side by side, in processes of their own.", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining(Seeded):
+    """Settings of `pretrain glyphs`."""
+
+    out: Path = option(REQUIRED, "Folder for glyphs.safetensors and .json.")
+    steps: int | None = option(None, "Training steps. Default: as the embedded one's.", least=1)
+
+
+VERBS: dict[str, type[Settings]] = {
+    "fit": Fitting,
+    "compare": Comparing,
+    "features": Describing,
+    "predict": Predicting,
+    "evaluate": Evaluating,
+    "audit": Auditing,
+    "show": Showing,
+    "demo": Demonstrating,
+    "pretrain glyphs": Pretraining,
+}
+"""The settings of each verb."""
