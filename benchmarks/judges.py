@@ -333,6 +333,7 @@ def contrastive(case: Case) -> Callable[[Tensor], Tensor]:
 
     torch.manual_seed(case.seed)
     model = SentenceTransformer(str(minilm_folder()), device=case.device)
+    model.max_seq_length = TOKENS
     loss_of = CosineSimilarityLoss(model)
     texts = {int(i): case.data.content(int(i)).decode() for i in [*case.train, *case.test]}
     steps = min(100, max(40, 10 * -(-len(case.train) // 64)))
@@ -399,6 +400,8 @@ SETS: dict[str, tuple[str, str, int, int | None]] = {
     "ag_news": ("ag_news/train_text.csv", "minilm", 16, None),
 }
 MOST_TEST = {"image": 1000, "text": 500}
+TOKENS = 64
+"""Of a text that are read: a few of AG News are longer, and pad all that stand beside them."""
 
 
 def case_of(name: str, seed: int, device: str = "cpu", epochs: int | None = None) -> Case:
@@ -407,6 +410,7 @@ def case_of(name: str, seed: int, device: str = "cpu", epochs: int | None = None
     data = read(DATA / folder)
     entry = resolve(backbone)
     entry = entry.with_image_size(side) if side else entry
+    entry = entry.reading(max_length=TOKENS) if data.kind == "text" else entry
     rng = np.random.default_rng(seed)
     split = (data.splits == "train") | (data.splits == "")
     train = draw(data.labels, np.flatnonzero(split), shots, seed=0, draw=seed)
