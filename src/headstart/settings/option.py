@@ -171,7 +171,7 @@ class Settings:
         rows = table(type(self)).values()
         wrong = [said for row in rows if (said := row.fault(getattr(self, row.name)))]
         if wrong:
-            raise UsageError("; ".join(wrong) + ".")
+            raise UsageError("; ".join(wrong) + "." * (not wrong[-1].endswith("?")))
 
     @classmethod
     def of(cls, given: Mapping[str, Any], usual: Settings | None = None) -> Self:
