@@ -399,9 +399,9 @@ SETS: dict[str, tuple[str, str, int, int | None]] = {
     "hotdog": ("hotdog_food101_64", "mobilenet_v2", 32, 128),
     "ag_news": ("ag_news/train_text.csv", "minilm", 16, None),
 }
-MOST_TEST = {"image": 1000, "text": 500}
-TOKENS = 64
-"""Of a text that are read: a few of AG News are longer, and pad all that stand beside them."""
+MOST_TEST = {"image": 1000, "text": 250}
+TOKENS, TEXT_EPOCHS = 32, 5
+"""Of a text that are read, and passes over them: a step on whole texts takes seconds here."""
 
 
 def case_of(name: str, seed: int, device: str = "cpu", epochs: int | None = None) -> Case:
@@ -420,6 +420,8 @@ def case_of(name: str, seed: int, device: str = "cpu", epochs: int | None = None
     data = data.take(np.concatenate([train, test]))
     train, test = np.split(np.arange(len(data)), [len(train)])
     fit, select = selection(data.labels, train, Options(), seed)
+    if data.kind == "text":
+        epochs = epochs or TEXT_EPOCHS
     return Case(data, entry, train, fit, select, test, seed, device, epochs)
 
 
