@@ -107,6 +107,7 @@ def transfer(
     plan_of = strategy(name, options)
     require_kinds([name], [plan_of], dataset.kind)
     require_targets([plan_of], dataset.known)
+    dataset = _learning(dataset, train)
     ready, notes = _ready(dataset, train, entries, options, say)
     start = time.perf_counter()
     if plan_of.solves:
@@ -128,6 +129,13 @@ def transfer(
             say(HALVED)
         fitted = replace(fitted, notes=notes)
     return replace(fitted, seconds=time.perf_counter() - start)
+
+
+def _learning(dataset: Dataset, train: Indices) -> Dataset:
+    """Return the data set with what its task learns from the targets of the training items."""
+    known = dataset.known
+    learned = replace(known, task=known.task.learned(known.values[train]))
+    return replace(dataset, targets=learned)
 
 
 def _ready(
