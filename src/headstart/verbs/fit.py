@@ -255,6 +255,8 @@ def _beginning(dataset: Dataset, index: int) -> str:
 
 
 def _plain(option: Any) -> Any:
+    if isinstance(option, bool):
+        return option
     return list(option) if isinstance(option, list | tuple) else str(option)
 
 
