@@ -34,9 +34,9 @@ from headstart.compute.running import to_device
 from headstart.data.dataset import Dataset
 from headstart.data.reading import read
 from headstart.data.split import draw
-from headstart.evaluation.metrics import mean_interval
 from headstart.settings.table import Options
 from headstart.store import home
+from headstart.tasks.intervals import mean_interval
 from headstart.training.selection import selection
 from headstart.training.transfer import augment_level, transfer
 from places import DATA, WEIGHTS
@@ -413,7 +413,7 @@ def case_of(name: str, seed: int, device: str = "cpu", epochs: int | None = None
     entry = entry.reading(max_length=TOKENS) if data.kind == "text" else entry
     rng = np.random.default_rng(seed)
     split = (data.splits == "train") | (data.splits == "")
-    train = draw(data.labels, np.flatnonzero(split), shots, seed=0, draw=seed)
+    train = draw(data.known, np.flatnonzero(split), shots, seed=0, draw=seed)
     rest = np.flatnonzero(~split) if not split.all() else np.setdiff1d(np.arange(len(data)), train)
     test = np.sort(rng.permutation(rest)[: MOST_TEST[data.kind]])
     # Only these, in this order: nothing else needs to be read.
@@ -438,7 +438,7 @@ def ours(case: Case, strategy: str) -> float:
         device=case.device,
         say=lambda line: None,
     )
-    logits = fitted.logits(case.data, case.test, device=case.device)
+    logits = fitted.model.outputs(case.data, case.test, device=case.device)
     return float((logits.argmax(1) == case.data.labels[case.test]).mean())
 
 

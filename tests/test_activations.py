@@ -180,7 +180,7 @@ def run(
         plan = above(plan, backbone.n_blocks)
     everything = np.arange(len(case.data))
     fit, chosen = everything[select:], everything[:select]
-    job = Job(plan, case.data.labels, len(case.data.classes), fit, chosen, options, seed, what="x")
+    job = Job(plan, case.data.known, fit, chosen, options, seed, what="x")
     try:
         trained = train(backbone, inputs, job)
     finally:

@@ -186,7 +186,7 @@ def test_copies_across_tables_are_leaks(tmp_path):
 def test_a_table_with_one_class_is_one_clear_error(tmp_path):
     (tmp_path / "t.csv").write_text("label,text\na,one\na,two\n,three\n")
     with pytest.raises(
-        DataError, match=r"'a' \(2 of 3 items\).* Rejected: 1 x no label \(such as t"
+        DataError, match=r"'a';.* \(2 of 3 items .*\. Rejected: 1 x no label \(such as t"
     ):
         audit(read(tmp_path / "t.csv")).require_usable()
 

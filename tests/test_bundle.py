@@ -16,13 +16,13 @@ from safetensors.numpy import load_file, save_file
 
 import headstart
 from conftest import bars, save_bars
-from headstart import bundle
+from headstart import bundle, model
 from headstart.backbones import vision
 from headstart.backbones.registry import resolve
-from headstart.boundary.heads import softmax
 from headstart.errors import BundleError, DataError
 from headstart.settings.table import Options
 from headstart.store import file_digest
+from headstart.tasks.solvers import softmax
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_answers_come_in_order_across_chunks(
     bad.touch()
     sources = [*pictures[:7], bad, *pictures[7:], pictures[0]]
     whole = list(headstart.predict(saved, sources))
-    monkeypatch.setattr(bundle, "CHUNK", 5)
+    monkeypatch.setattr(model, "CHUNK", 5)
     assert list(headstart.predict(saved, sources)) == whole
     assert [Path(answer["item"]) for answer in whole] == sources
     assert all(
@@ -277,11 +277,11 @@ def test_pictures_of_several_channels(strategy: str, tmp_path: Path) -> None:
     )
     assert result.notes[0] == "glyphs: first convolution adapted from 1 to 5 channels"
     loaded = bundle.load(tmp_path / "out")
-    assert loaded.entries[0].preprocess.channels == 5
+    assert loaded.model.entries[0].preprocess.channels == 5
     everything = np.arange(16)
     answers = list(loaded.predict([tmp_path / "data" / name for name in result.dataset.names]))
     got = [list(answer["probabilities"].values()) for answer in answers]
-    expected = softmax(result.fitted.logits(result.dataset, everything))
+    expected = softmax(result.fitted.model.outputs(result.dataset, everything))
     np.testing.assert_allclose(got, expected, atol=1e-4)
     Image.new("RGB", (12, 12)).save(tmp_path / "rgb.png")
     (answer,) = loaded.predict([tmp_path / "rgb.png"])
@@ -306,7 +306,7 @@ def test_layers_as_wide_as_the_old_head_are_kept(
     headstart.fit(bars(), backbone="mine", out=tmp_path / "out")
     loaded = bundle.load(tmp_path / "out")
     assert not [name for name in loaded.tensors if name.startswith("backbone.0.head.")]
-    after = vision.build(loaded.entries[0]).net.state_dict()
+    after = vision.build(loaded.model.entries[0]).net.state_dict()
     for name, value in vision.build(entry).net.state_dict().items():
         np.testing.assert_array_equal(after[name], value)
 
@@ -344,13 +344,13 @@ def test_another_s_place_is_not_taken(tmp_path: Path, headstart_home: Path) -> N
     honest = headstart.fit(bars(), out=tmp_path / "honest").bundle
     assert honest is not None
     own = resolve("glyphs").with_channels(1).key()
-    assert bundle.load(honest).entries[0].key() == own, "what the fit has made is found again"
+    assert bundle.load(honest).model.entries[0].key() == own, "what the fit has made is found again"
     false = shutil.copytree(honest, tmp_path / "false")
     tensors = load_file(false / "model.safetensors")
     tensors = {k: -v if k.startswith("backbone") and v.ndim > 1 else v for k, v in tensors.items()}
     save_file(tensors, false / "model.safetensors")
     change(false, weights=file_digest(false / "model.safetensors"))
-    assert bundle.load(false).entries[0].key() != own
+    assert bundle.load(false).model.entries[0].key() != own
     items = tmp_path / "items"
     save_bars(items)
     answers = [row["probability"] for row in bundle.load(honest).predict([items])]
@@ -359,6 +359,6 @@ def test_another_s_place_is_not_taken(tmp_path: Path, headstart_home: Path) -> N
     assert [row["probability"] for row in bundle.load(honest).predict([items])] == answers
     # Where nothing is known of it, an honest one answers the same, from a graph of its own.
     shutil.rmtree(headstart_home)
-    assert bundle.load(honest).entries[0].key() != own
+    assert bundle.load(honest).model.entries[0].key() != own
     again = [row["probability"] for row in bundle.load(honest).predict([items])]
     np.testing.assert_allclose(again, answers, atol=1e-5)

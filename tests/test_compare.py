@@ -21,8 +21,8 @@ from headstart.errors import DataError, HeadstartError, UsageError
 from headstart.evaluation import compare as module
 from headstart.evaluation import record
 from headstart.evaluation.compare import Comparison, Run, summarise
-from headstart.evaluation.metrics import mean_interval
 from headstart.settings.table import Options
+from headstart.tasks.intervals import mean_interval
 from headstart.training.transfer import Fitted
 
 ONE = Options(epochs=1)
@@ -130,7 +130,7 @@ def test_repeats(glyph_graph: Any) -> None:
         headstart.compare(bars(classes=3), strategies=["frozen"], shots=[1], draws=4)
         for _ in range(2)
     )
-    assert [run.accuracy for run in first.runs] == [run.accuracy for run in second.runs]
+    assert [run.value for run in first.runs] == [run.value for run in second.runs]
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_workers_do_not_change_the_figures(glyph_graph: Any) -> None:
     )
 
     def figures(result: Comparison) -> list[tuple[Any, ...]]:
-        return [(r.backbone, r.strategy, r.shots, r.draw, r.accuracy) for r in result.runs]
+        return [(r.backbone, r.strategy, r.shots, r.draw, r.value) for r in result.runs]
 
     assert figures(alone) == figures(together)
 
@@ -226,7 +226,7 @@ def test_what_is_measured_on_goes_up_to_the_boundary_once(
     decoded.clear()
     again = headstart.compare(data, strategies=["partial:2"], shots=[2], draws=3, options=ONE)
     assert decoded == []
-    assert [run.accuracy for run in first.runs] == [run.accuracy for run in again.runs]
+    assert [run.value for run in first.runs] == [run.value for run in again.runs]
 
 
 class Stopped(Exception):
@@ -264,7 +264,7 @@ def test_a_comparison_goes_on_where_it_was_stopped(
     assert (len(ran), found.unfinished) == (2, 0)
 
     def figures(result: Comparison) -> list[tuple[Any, ...]]:
-        return [(r.strategy, r.shots, r.draw, r.accuracy) for r in result.runs]
+        return [(r.strategy, r.shots, r.draw, r.value) for r in result.runs]
 
     assert figures(found) == figures(whole)
     read = json.loads((out / "compare.json").read_text())

@@ -13,11 +13,11 @@ import headstart
 from conftest import bars, make_images, save_encoder, sentences, shared_weights
 from headstart import bundle
 from headstart.backbones.build import build
-from headstart.boundary.heads import softmax
 from headstart.data.dataset import Dataset
 from headstart.errors import DataError, UsageError
 from headstart.settings.table import Options
 from headstart.strategies.registry import STRATEGIES, strategy
+from headstart.tasks.solvers import softmax
 from headstart.training.transfer import Fitted
 
 ALL = [
@@ -59,9 +59,15 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
 def digest(fitted: Fitted) -> str:
     """Return a digest of all numbers of a model."""
     state = hashlib.blake2b()
-    arrays = [fitted.head.weight, fitted.head.bias, np.array(fitted.head.temperature)]
-    if fitted.backbone is not None:
-        arrays += [v.detach().numpy() for _, v in sorted(fitted.backbone.net.state_dict().items())]
+    arrays = [
+        fitted.model.head.weight,
+        fitted.model.head.bias,
+        np.array(fitted.model.head.temperature),
+    ]
+    if fitted.model.backbone is not None:
+        arrays += [
+            v.detach().numpy() for _, v in sorted(fitted.model.backbone.net.state_dict().items())
+        ]
     for array in arrays:
         state.update(np.ascontiguousarray(array).tobytes())
     return state.hexdigest()
@@ -102,15 +108,12 @@ def test_fits_tiny_data_repeats_and_saves_to_the_same_answers(
     result.save(tmp_path / "out")
     loaded = bundle.load(tmp_path / "out")
     everything = np.arange(len(data))
-    expected = softmax(result.fitted.logits(data, everything))
-    _, features = loaded.extract(data)
-    np.testing.assert_allclose(
-        loaded.probabilities(data, everything, features), expected, atol=1e-4
-    )
+    expected = softmax(result.fitted.model.outputs(data, everything))
+    np.testing.assert_allclose(softmax(loaded.model.outputs(data, everything)), expected, atol=1e-4)
     assert loaded.classes == data.classes
     if data.kind == "text":
         texts = [data.content(i).decode() for i in range(4)]
-        answers = list(loaded.predict_texts(texts))
+        answers = list(loaded.model.stream_texts(texts))
         got = [list(answer["probabilities"].values()) for answer in answers]
         np.testing.assert_allclose(got, expected[:4], atol=1e-4)
 
@@ -133,8 +136,8 @@ def test_another_seed_trains_another_way(name: str, encoder: str) -> None:
 )
 def test_what_is_frozen_did_not_move(name: str, backbone: str, encoder: str) -> None:
     fitted = fit(name, backbone, encoder).fitted
-    before = build(fitted.entries[0], seed=fitted.seed)
-    after = fitted.backbone
+    before = build(fitted.model.entries[0], seed=fitted.model.seed)
+    after = fitted.model.backbone
     assert after is not None
     plan = strategy(name).plan(after.n_blocks, 18, FEW)
     trained = frozenset().union(*(stage.trained for stage in plan.stages))
@@ -150,9 +153,9 @@ def test_what_is_frozen_did_not_move(name: str, backbone: str, encoder: str) -> 
 
 def test_adapters_are_merged_and_only_attention_moves(encoder: str) -> None:
     fitted = fit("lora", "encoder", encoder).fitted
-    before = build(fitted.entries[0]).net.state_dict()
-    assert fitted.backbone is not None
-    after = fitted.backbone.net.state_dict()
+    before = build(fitted.model.entries[0]).net.state_dict()
+    assert fitted.model.backbone is not None
+    after = fitted.model.backbone.net.state_dict()
     assert list(before) == list(after)
     moved = {key for key in before if not np.array_equal(before[key], after[key])}
     assert moved
@@ -161,11 +164,11 @@ def test_adapters_are_merged_and_only_attention_moves(encoder: str) -> None:
 
 def test_scratch_starts_from_random_weights_and_learns_the_statistics(encoder: str) -> None:
     fitted = fit("scratch", "glyphs", encoder).fitted
-    assert fitted.entries[0].name == "random:glyphs"
-    assert not fitted.entries[0].pretrained
-    before = build(fitted.entries[0], seed=fitted.seed).net.state_dict()
-    assert fitted.backbone is not None
-    after = fitted.backbone.net.state_dict()
+    assert fitted.model.entries[0].name == "random:glyphs"
+    assert not fitted.model.entries[0].pretrained
+    before = build(fitted.model.entries[0], seed=fitted.model.seed).net.state_dict()
+    assert fitted.model.backbone is not None
+    after = fitted.model.backbone.net.state_dict()
     moved = [key for key in before if not np.array_equal(before[key], after[key])]
     assert any("running_mean" in key for key in moved)
 
@@ -208,7 +211,7 @@ def test_mobilenet(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     pictures = sorted((root / "a").iterdir())
     answers = list(headstart.predict(tmp_path / "0", pictures, device="cpu"))
     indices = np.array([first.dataset.names.index(f"a/{path.name}") for path in pictures])
-    expected = softmax(first.fitted.logits(first.dataset, indices))
+    expected = softmax(first.fitted.model.outputs(first.dataset, indices))
     got = [list(answer["probabilities"].values()) for answer in answers]
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
@@ -220,7 +223,7 @@ def test_joined_backbones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     result = headstart.fit(root, backbone="mobilenet_v2+mobilenetv1_100", out=tmp_path / "out")
     assert result.accuracy == 1.0
     assert result.to_json()["backbone"] == "mobilenet_v2+mobilenetv1_100"
-    assert result.fitted.head.weight.shape == (2, 1280 + 1024)
+    assert result.fitted.model.head.weight.shape == (2, 1280 + 1024)
     Image.open(sorted((root / "b").iterdir())[0]).save(tmp_path / "new.png")
     (answer,) = headstart.predict(tmp_path / "out", tmp_path / "new.png")
     assert answer["label"] == "b"

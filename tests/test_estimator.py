@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from conftest import bars, save_bars
-from headstart import TransferClassifier
+from headstart import TransferClassifier, TransferRegressor
 from headstart.errors import DataError, UsageError
 
 
@@ -35,6 +35,15 @@ def _graph(glyph_graph: Path) -> None:
 
 @parametrize_with_checks([TransferClassifier()])
 def test_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+# A batch of another size is summed in another order, and 32 bits round by their last digit.
+ROUNDED = {"check_methods_subset_invariance": "asks for 64 bits of numbers near zero"}
+
+
+@parametrize_with_checks([TransferRegressor()], expected_failed_checks=lambda _: ROUNDED)
+def test_checks_of_scikit_learn_on_numbers(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
@@ -101,7 +110,7 @@ def test_rows_of_a_table_are_flattened_pictures() -> None:
     scaled = TransferClassifier().fit((flat - 100.0) / 7, y)
     assert scaled.predict((flat - 100.0) / 7).tolist() == y.tolist()
     wide = TransferClassifier(image_shape=(4, 16)).fit(flat, y)
-    assert wide.fitted_.classes == ("0", "1")
+    assert wide.fitted_.model.task.names == ("0", "1")
     with pytest.raises(ValueError, match="holds 4 numbers, but the rows of X have 64"):
         TransferClassifier(image_shape=(2, 2)).fit(flat, y)
 
@@ -149,3 +158,20 @@ def test_paths_with_too_few_labels(tmp_path: Path) -> None:
     paths = sorted(save_bars(tmp_path).rglob("*.png"))
     with pytest.raises(ValueError, match="one label an item"):
         TransferClassifier().fit(paths, ["a", "b"])
+
+
+def test_numbers() -> None:
+    x, y = pictures(per_class=20, classes=3)
+    numbers = np.array([float(name[-1]) * 1.5 for name in y])
+    model = TransferRegressor().fit(x[:45], numbers[:45])
+    assert model.score(x[45:], numbers[45:]) > 0.9
+    ends = model.predict_interval(x[45:])
+    assert ends.shape == (15, 2) and (ends[:, 0] < ends[:, 1]).all()
+    few = TransferRegressor().fit(x[:6], numbers[:6])
+    assert np.isnan(few.predict_interval(x[:2])).all() and np.isfinite(few.predict(x[:2])).all()
+    scores = cross_val_score(TransferRegressor(), x, numbers, cv=3)
+    assert scores.min() > 0.8
+    with pytest.raises(ValueError, match="continuous"):
+        TransferClassifier().fit(x, numbers + np.linspace(0, 0.1, len(x)))
+    stepped = TransferRegressor(strategy="partial:-1", epochs=1).fit(x, numbers)
+    assert stepped.predict(x).shape == (60,)

@@ -20,7 +20,8 @@ from headstart.data.dataset import Dataset
 from headstart.data.split import draw
 from headstart.settings.table import Options
 from headstart.strategies.registry import STRATEGIES
-from headstart.training.selection import LEAST_TO_SELECT, selection
+from headstart.tasks.classes import LEAST_TO_SELECT
+from headstart.training.selection import selection
 
 PICTURES = [name for name in judges.JUDGES if name not in judges.TEXTS_ONLY]
 SHOTS = 20
@@ -59,8 +60,8 @@ def case(digits: Dataset) -> judges.Case:
     """Return the draw: 20 a class of what the audit left, the rest to measure on."""
     usable = audit(digits).usable
     assert len(usable) < 900
-    train = draw(digits.labels, usable, SHOTS, seed=1)
-    fit, select = selection(digits.labels, train, Options(), 1)
+    train = draw(digits.known, usable, SHOTS, seed=1)
+    fit, select = selection(digits.known, train, Options(), 1)
     assert SHOTS >= LEAST_TO_SELECT and len(select)
     test = np.setdiff1d(usable, train)
     return judges.Case(digits, resolve("glyphs"), train, fit, select, test, 1, epochs=EPOCHS)

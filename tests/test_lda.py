@@ -13,9 +13,16 @@ from sklearn.datasets import load_digits
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 import headstart
-from conftest import bars
-from headstart.boundary.heads import ABSENT, Examples, softmax, solve
-from headstart.boundary.solvers.lda import shrunk
+from conftest import bars, truth
+from headstart.tasks import heads
+from headstart.tasks.heads import Examples
+from headstart.tasks.solvers import ABSENT, softmax
+from headstart.tasks.solvers.lda import shrunk
+
+
+def solve(name: str, examples: Examples) -> heads.Head:
+    """Return the head alone."""
+    return heads.solve(name, examples)[0]
 
 
 def made(n: int, width: int, classes: int = 3, seed: int = 0) -> Any:
@@ -51,7 +58,7 @@ def test_the_logits_are_those_of_scikit_learn(classes: int) -> None:
     means = np.stack([x[y == k].mean(axis=0) for k in range(classes)])
     covariance = shrunk(np.asarray(x - means[y], np.float64))
     judge = LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=Pooled(covariance))
-    head = solve("lda", Examples(x, y, classes))
+    head = solve("lda", Examples(x, truth(y, classes)))
     logits = head.logits(x) * head.temperature
     np.testing.assert_allclose(softmax(logits), judge.fit(x, y).predict_proba(x), atol=2e-4)
 
@@ -61,7 +68,7 @@ def test_it_answers_as_well_as_the_ready_made_one() -> None:
     x, y = data.data.astype(np.float32), data.target
     order = np.random.default_rng(0).permutation(len(y))
     fit, test = order[:400], order[400:]
-    ours = solve("lda", Examples(x[fit], y[fit], 10)).logits(x[test]).argmax(axis=1)
+    ours = solve("lda", Examples(x[fit], truth(y[fit], 10))).logits(x[test]).argmax(axis=1)
     judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x[fit], y[fit])
     theirs = judge.predict(x[test])
     assert (ours == theirs).mean() > 0.95
@@ -70,7 +77,7 @@ def test_it_answers_as_well_as_the_ready_made_one() -> None:
 
 def test_one_item_a_class_is_the_nearest_mean() -> None:
     x = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]], np.float32)
-    found = solve("lda", Examples(x, np.array([0, 1, 2]), 4))
+    found = solve("lda", Examples(x, truth(np.array([0, 1, 2]), 4)))
     near = found.logits(x + np.float32(0.5))
     np.testing.assert_array_equal(near.argmax(axis=1), [0, 1, 2])
     assert found.bias[3] == ABSENT
@@ -80,9 +87,9 @@ def test_features_that_never_fire_and_equal_rows_do_no_harm() -> None:
     x, y = made(24, 6)
     x[:, 2] = 7.0
     x[12:] = x[:12]
-    assert np.isfinite(solve("lda", Examples(x, y, 3)).logits(x)).all()
+    assert np.isfinite(solve("lda", Examples(x, truth(y, 3))).logits(x)).all()
     flat = np.zeros((6, 4), np.float32)
-    logits = solve("lda", Examples(flat, np.arange(6) % 3, 3)).logits(flat)
+    logits = solve("lda", Examples(flat, truth(np.arange(6) % 3, 3))).logits(flat)
     np.testing.assert_allclose(softmax(logits), 1 / 3, atol=1e-6)
 
 

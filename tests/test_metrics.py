@@ -11,14 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
-from headstart.evaluation.metrics import (
-    Z95,
-    calibration_error,
-    evaluate,
-    mean_interval,
-    wilson,
-    worst,
-)
+from headstart.tasks.class_figures import calibration_error, evaluate
+from headstart.tasks.classes import Classes
+from headstart.tasks.intervals import Z95, mean_interval, wilson
 
 
 def answers(n: int = 200, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -108,12 +103,12 @@ def test_certainty_falls_into_the_last_bin() -> None:
 def test_worst_are_the_most_confident_mistakes() -> None:
     chances = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3]], np.float32)
     labels = np.array([1, 0, 1, 1])
-    rows = worst(chances, labels, ["w", "x", "y", "z"], ["a", "b"], 2)
-    assert [(row["item"], row["label"], row["predicted"]) for row in rows] == [
-        ("w", "b", "a"),
-        ("z", "b", "a"),
+    rows = Classes(("a", "b")).mistakes(np.log(chances), labels, 2)
+    assert [(at, row["label"], row["predicted"]) for at, row in rows] == [
+        (0, "b", "a"),
+        (3, "b", "a"),
     ]
-    assert rows[0]["probability"] == pytest.approx(0.9)
+    assert rows[0][1]["probability"] == pytest.approx(0.9)
 
 
 def test_json_has_the_promised_keys() -> None:

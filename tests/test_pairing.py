@@ -27,7 +27,7 @@ import torch
 
 import headstart
 from conftest import bars, save_encoder, sentences
-from headstart import bundle
+from headstart import bundle, model
 from headstart.backbones.build import build
 from headstart.backbones.registry import resolve, resolve_all
 from headstart.boundary import forward as reading
@@ -38,10 +38,10 @@ from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
 from headstart.data.split import draw, inner, split
 from headstart.estimator import TransferClassifier
-from headstart.evaluation import metrics
 from headstart.settings.table import Options
+from headstart.tasks.classes import LEAST_TO_SELECT, Classes
 from headstart.training import selection, transfer
-from headstart.training.objective import Classes, Contrastive
+from headstart.training.objective import Contrastive, Supervised
 
 SIZES = [15, 16, 17, 33, 70]
 
@@ -91,12 +91,12 @@ def test_cuts_of_a_data_set(per_class: int, make: object) -> None:
     assert again.digests.tolist() == found.digests[found.usable[::-1][::2]].tolist()
     parts = split(data, found.usable, val=0.2, seed=0)
     assert set(parts.train) | set(parts.held_out) == set(found.usable.tolist())
-    drawn = draw(data.labels, parts.train, 5, seed=0, draw=2)
+    drawn = draw(data.known, parts.train, 5, seed=0, draw=2)
     assert set(drawn) <= set(parts.train.tolist())
     assert np.bincount(data.labels[drawn]).tolist() == [5, 5, 5]
-    cut = inner(data.labels, drawn, fraction=0.3, seed=0)
+    cut = inner(data.known, drawn, fraction=0.3, seed=0)
     assert sorted([*cut.train, *cut.held_out]) == sorted(drawn)
-    fit, select = selection.selection(data.labels, parts.train, Options(), 0)
+    fit, select = selection.selection(data.known, parts.train, Options(), 0)
     assert sorted([*fit, *select]) == sorted(parts.train)
     for some in (parts.train, parts.held_out, drawn, fit, select):
         same(data, some)
@@ -121,7 +121,7 @@ def test_features_and_labels(per_class: int, kind: str, encoder: str, glyph_grap
     some = np.random.default_rng(0).permutation(found.usable)
     examples = features.of(data).examples(some)
     same(data, some)
-    assert examples.labels.tolist() == data.labels[some].tolist()
+    assert examples.targets.values.tolist() == data.labels[some].tolist()
     for row in (0, len(some) // 2, -1):  # one item alone
         alone = data.take([int(some[row])])
         np.testing.assert_allclose(
@@ -140,7 +140,7 @@ def test_the_probe_knows_its_items(
     data = mixed(bars(2 * per_class, 4))
     entries = resolve_all("glyphs")
     found, features = extract(data, entries)
-    train = draw(data.labels, found.usable, per_class, seed=1)
+    train = draw(data.known, found.usable, per_class, seed=1)
     seen = []
 
     def stop(backbone: object, inputs: object, job: object, **rest: object) -> None:
@@ -151,7 +151,7 @@ def test_the_probe_knows_its_items(
     with pytest.raises(KeyboardInterrupt):
         transfer.transfer(data, train, entries, name, features=features if handed_in else None)
     (job,) = seen
-    assert len(job.select) == 0 or per_class >= selection.LEAST_TO_SELECT
+    assert len(job.select) == 0 or per_class >= LEAST_TO_SELECT
     for part in (job.fit, np.setdiff1d(found.usable, job.fit)):
         right = job.probe.logits(features.rows(part)).argmax(1) == data.labels[part]
         assert right.mean() > 0.8  # of four classes, with labels of other items a quarter
@@ -206,7 +206,7 @@ def test_a_batch_and_its_targets() -> None:
     with torch.no_grad():
         head.weight.copy_(torch.eye(3))
         head.bias.zero_()
-    classes = Classes(head, data.labels, fit, batch=32, seed=0, weighted=True)
+    classes = Supervised(head, data.known, fit, batch=32, seed=0, weighted=True)
     pairs = Contrastive(data.labels, fit, batch=32, seed=0)
     for objective, most in ((classes, 1e-3), (pairs, 3.5)):
         seen = []
@@ -231,9 +231,9 @@ def test_logits_and_answers(
         data, found.usable[::2], resolve_all("glyphs"), name, options=Options(epochs=3)
     )
     order = np.random.default_rng(0).permutation(found.usable)
-    all_at_once = fitted.logits(data, order)
+    all_at_once = fitted.model.outputs(data, order)
     assert (all_at_once.argmax(1) == data.labels[order]).mean() > 0.9
-    np.testing.assert_allclose(fitted.logits(data, order[5:6])[0], all_at_once[5], atol=1e-4)
+    np.testing.assert_allclose(fitted.model.outputs(data, order[5:6])[0], all_at_once[5], atol=1e-4)
 
     result = headstart.fit(
         data, strategy=name, options=Options(epochs=3), out=str(tmp_path) + "/out"
@@ -241,9 +241,9 @@ def test_logits_and_answers(
     for row in result.errors:
         at = list(data.names).index(row["item"])
         assert data.classes[data.labels[at]] == row["label"]
-    monkeypatch.setattr(bundle, "CHUNK", 13)
+    monkeypatch.setattr(model, "CHUNK", 13)
     loaded = bundle.load(result.bundle)
-    answers = list(loaded.predict_items(data))  # has names and content, as items have
+    answers = list(loaded.model.stream_items(data))  # has names and content, as items have
     assert [answer["item"] for answer in answers] == list(data.names)
     wrong = 0
     for i, answer in enumerate(answers):
@@ -261,8 +261,8 @@ def test_worker_processes_see_the_same_items(glyph_graph: object) -> None:
         headstart.compare(data, **how, options=Options(epochs=2), workers=n)  # type: ignore[arg-type]
         for n in (1, 2)
     )
-    assert [run.accuracy for run in here.runs] == [run.accuracy for run in there.runs]
-    assert min(run.accuracy for run in here.runs) > 0.8
+    assert [run.value for run in here.runs] == [run.value for run in there.runs]
+    assert min(run.value for run in here.runs) > 0.8
 
 
 class _Contents:
@@ -289,9 +289,9 @@ def test_an_estimator_keeps_x_and_y_together(glyph_graph: object) -> None:
 
 def test_the_worst_mistakes_are_named_right() -> None:
     chances = np.array([[0.1, 0.9], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]], np.float32)
-    rows = metrics.worst(chances, np.array([0, 0, 1, 0]), list("pqrs"), ["no", "yes"], 5)
-    assert [(row["item"], row["label"], row["predicted"]) for row in rows] == [
-        ("p", "no", "yes"),
-        ("s", "no", "yes"),
-        ("r", "yes", "no"),
+    rows = Classes(("no", "yes")).mistakes(np.log(chances), np.array([0, 0, 1, 0]), 5)
+    assert [(at, row["label"], row["predicted"]) for at, row in rows] == [
+        (0, "no", "yes"),
+        (3, "no", "yes"),
+        (2, "yes", "no"),
     ]

@@ -18,6 +18,7 @@ from headstart.bundle import load
 from headstart.evaluation.compare import Comparison, Run, summarise
 from headstart.report import html, pictures, tables
 from headstart.report.pictures import readable
+from headstart.tasks.class_blocks import MOST_CLASSES
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -145,7 +146,7 @@ def test_the_page_is_one_file_without_scripts_or_links(facts: dict[str, Any]) ->
 
 
 def test_the_page_for_many_classes_shows_the_most_confused(facts: dict[str, Any]) -> None:
-    n = html.MOST_CLASSES + 70
+    n = MOST_CLASSES + 70
     names = [f"种类 {i}" for i in range(n)]
     counts = 9 * np.eye(n, dtype=int)
     counts[3, 5] = 7

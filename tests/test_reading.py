@@ -307,8 +307,17 @@ def test_images_inside_a_parquet_file(tmp_path):
 def test_labels_that_are_measurements(tmp_path):
     rng = np.random.default_rng(0)
     rows = [(f"{value:.4f}", f"some text {i}") for i, value in enumerate(rng.normal(size=60))]
+    path = write(tmp_path / "t.csv", table(rows, ("target", "text")))
+    found = read(path)  # what is measured is never taken for classes
+    assert found.known.task.name == "number" and found.classes == ()
+    assert found.said(3) == f"{float(rows[3][0]):.6g}"
+    with pytest.raises(
+        DataError, match="column 'target' holds 60 different numbers.*task='number'"
+    ):
+        read(path, task="classes")
+    whole = [(str(7 * i), f"some text {i}") for i in range(60)]
     with pytest.raises(DataError, match="column 'target' holds 60 different numbers"):
-        read(write(tmp_path / "t.csv", table(rows, ("target", "text"))))
+        read(write(tmp_path / "t.csv", table(whole, ("target", "text"))))
     stars = [(f"{i % 5 + 1}.0", f"some text {i}") for i in range(60)]
     found = read(write(tmp_path / "t.csv", table(stars, ("target", "text"))))
     assert found.classes == ("1", "2", "3", "4", "5")

@@ -82,7 +82,7 @@ class Run:
         )
         fitted = made.fitted
         history = [{k: v for k, v in row.items() if k != "seconds"} for row in fitted.history]
-        return Result(numbers(self.out), history, fitted.head.temperature, made.accuracy)
+        return Result(numbers(self.out), history, fitted.model.head.temperature, made.accuracy)
 
     def undisturbed(self) -> Result:
         """Run it without checkpoints on the way, once for all tests, and leave nothing."""

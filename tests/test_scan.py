@@ -14,7 +14,7 @@ from headstart.data import scan as module
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.data.reading import read
-from headstart.data.scan import image_fingerprint, scan, text_fingerprint
+from headstart.data.scan import Want, image_fingerprint, scan, text_fingerprint
 from headstart.data.texts import fit_vocabulary
 from headstart.store import digest
 
@@ -26,8 +26,7 @@ def of(contents: list[bytes], kind: str = "image") -> Dataset:
         kind=kind,
         root=Path("memory"),
         names=[str(i) for i in range(len(contents))],
-        labels=np.zeros(len(contents), np.int64),
-        classes=("a",),
+        targets=None,
         splits=np.full(len(contents), "", "U5"),
         content=contents.__getitem__,
     )
@@ -56,7 +55,7 @@ def test_facts_in_order(tmp_path):
     assert [one.digest for one in result] == [digest(dataset.content(i)) for i in range(41)]
     good = result[0]
     assert (good.fault, good.width, good.height, good.mode) == ("", 24, 24, "RGB")
-    assert good.prepared is None
+    assert good.prepared == ()
     assert [one.fault for one in result if one.fault] == ["not an image"]
 
 
@@ -73,16 +72,18 @@ def test_audit_and_features_share_one_unpacking(tmp_path, decoded):
     make_images(tmp_path, {"a": 5})
     (tmp_path / "a" / "broken.png").write_bytes(b"nothing")
     dataset = read(tmp_path)
-    result = list(scan(dataset, preprocess=SMALL))
+    result = list(scan(dataset, wants=[Want(SMALL)]))
     assert len(decoded) == 6
     for one in result[:5]:
-        assert np.array_equal(one.prepared, SMALL.load(dataset.content(one.index)))
-    assert result[5].prepared is None
+        assert np.array_equal(one.prepared[0], SMALL.load(dataset.content(one.index)))
+    assert result[5].prepared == ()
 
     known = {one.digest for one in result[:3]}
-    again = list(scan(dataset, preprocess=SMALL, skip=known.__contains__))
+    again = list(scan(dataset, wants=[Want(SMALL, known.__contains__)]))
     assert len(decoded) == 6 + 2
-    assert [one.prepared is None for one in again] == [True] * 3 + [False] * 2 + [True]
+    assert [all(p is None for p in one.prepared) for one in again] == [True] * 3 + [False] * 2 + [
+        True
+    ]
     assert [one.fingerprint for one in again] == [one.fingerprint for one in result]
 
 
@@ -107,7 +108,7 @@ def test_other_channels_are_a_fault_for_this_network_only(tmp_path):
     (tmp_path / "a").mkdir()
     np.save(tmp_path / "a" / "scan.npy", np.zeros((9, 9, 6), np.uint8))
     dataset = read(tmp_path)
-    (one,) = scan(dataset, preprocess=SMALL)
+    (one,) = scan(dataset, wants=[Want(SMALL)])
     assert one.fault == "has 6 channels; the network wants 3"
     (one,) = scan(dataset)
     assert one.fault == "" and (one.width, one.height, one.mode) == (9, 9, "uint8")
@@ -136,12 +137,13 @@ def test_texts():
     texts = ["Good, good!", "good  GOOD", "  \n", "bad", "汉字", "!!!", "???"]
     data = of([text.encode() for text in texts], "text")
     result = list(scan(data))
-    assert [one.prepared for one in result] == [None] * 7
+    assert [one.prepared for one in result] == [()] * 7
     assert [one.fault for one in result if one.fault] == ["empty text"]
     words = fit_vocabulary(texts, min_frequency=1, max_length=9)
     known = {result[0].digest}
-    wanted = list(scan(data, preprocess=words, skip=known.__contains__))
-    assert [one.prepared for one in wanted] == [None, texts[1], None, *texts[3:]]
+    wanted = list(scan(data, wants=[Want(words, known.__contains__)]))
+    read = [one.prepared[0] if one.prepared else None for one in wanted]
+    assert read == [None, texts[1], None, *texts[3:]]
     prints = [one.fingerprint for one in result]
     assert prints[0] == prints[1]
     assert len(set(prints)) == 6

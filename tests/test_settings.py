@@ -293,7 +293,7 @@ def test_the_estimator_takes_the_options_of_fit() -> None:
         headstart.TransferClassifier(max_length=2).fit(pictures, labels)
     made.set_params(strategy="partial:-1", image_size=16, device="cpu").fit(pictures, labels)
     assert len(made.fitted_.history) == 2
-    assert made.fitted_.entries[0].preprocess.size == (16, 16)
+    assert made.fitted_.model.entries[0].preprocess.size == (16, 16)
 
 
 def test_the_page_of_options_is_up_to_date() -> None:

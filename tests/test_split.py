@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import truth
 from headstart.data.dataset import Dataset
 from headstart.data.split import draw, inner, split
 from headstart.errors import UsageError
@@ -24,8 +25,7 @@ def data(labels: np.ndarray, splits: list[str] | None = None) -> Dataset:
         kind="text",
         root=Path("memory"),
         names=[str(i) for i in range(n)],
-        labels=np.asarray(labels, np.int64),
-        classes=tuple("abcde"),
+        targets=truth(labels, 5),
         splits=np.array(splits or [""] * n, "U5"),
         content=lambda i: b"",
     )
@@ -48,27 +48,27 @@ def test_a_partition_that_keeps_the_shares(labels, val, seed, more):
 @given(LABELS, st.integers(1, 9), st.integers(1, 9), SEEDS, st.integers(0, 5))
 def test_draws_are_nested_and_complete(labels, few, more, seed, number):
     train = np.arange(len(labels))
-    small = draw(labels, train, few, seed=seed, draw=number)
-    large = draw(labels, train, few + more, seed=seed, draw=number)
+    small = draw(truth(labels), train, few, seed=seed, draw=number)
+    large = draw(truth(labels), train, few + more, seed=seed, draw=number)
     assert set(small) <= set(large) <= set(train)
     sizes = Counter(labels.tolist())
     assert Counter(labels[small].tolist()) == {k: min(few, n) for k, n in sizes.items()}
-    assert np.array_equal(draw(labels, train[::-1], few, seed=seed, draw=number), small)
+    assert np.array_equal(draw(truth(labels), train[::-1], few, seed=seed, draw=number), small)
 
 
 @given(LABELS, SEEDS)
 def test_a_class_is_drawn_independently_of_the_others(labels, seed):
     train = np.arange(len(labels))
-    together = draw(labels, train, 2, seed=seed)
+    together = draw(truth(labels), train, 2, seed=seed)
     for label in np.unique(labels):
-        alone = draw(labels, train[labels == label], 2, seed=seed)
+        alone = draw(truth(labels), train[labels == label], 2, seed=seed)
         assert np.array_equal(alone, together[labels[together] == label])
 
 
 @given(LABELS, st.floats(0.05, 0.95), SEEDS)
 def test_the_inner_split_stays_in_training(labels, fraction, seed):
     train = np.arange(0, len(labels), 2)
-    fit, choose = inner(labels, train, fraction=fraction, seed=seed)
+    fit, choose = inner(truth(labels), train, fraction=fraction, seed=seed)
     assert sorted([*fit, *choose]) == train.tolist()
     assert set(labels[fit]) == set(labels[train])
 
@@ -76,7 +76,9 @@ def test_the_inner_split_stays_in_training(labels, fraction, seed):
 def test_seeds_and_draws_differ():
     labels = np.zeros(200, np.int64)
     train = np.arange(200)
-    draws = {tuple(draw(labels, train, 5, seed=s, draw=d)) for s in range(4) for d in range(4)}
+    draws = {
+        tuple(draw(truth(labels), train, 5, seed=s, draw=d)) for s in range(4) for d in range(4)
+    }
     assert len(draws) == 16
     assert not np.array_equal(
         split(data(labels), train, seed=0).held_out, split(data(labels), train, seed=1).held_out
@@ -86,7 +88,7 @@ def test_seeds_and_draws_differ():
 def test_all_shots():
     labels, train = np.array([0, 0, 1]), np.array([2, 0])
     for shots in (None, "all"):
-        assert draw(labels, train, shots, seed=0).tolist() == [0, 2]
+        assert draw(truth(labels), train, shots, seed=0).tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -113,6 +115,6 @@ def test_a_share_lies_between_0_and_1(val):
     with pytest.raises(UsageError, match="between 0 and 1"):
         split(data(np.array([0, 1])), np.arange(2), val=val)
     with pytest.raises(UsageError, match="shots must be at least 1"):
-        draw(np.array([0]), np.array([0]), 0)
+        draw(truth([0]), np.array([0]), 0)
     with pytest.raises(UsageError, match="0 or more"):
-        draw(np.array([0]), np.array([0]), 1, seed=-1)
+        draw(truth([0]), np.array([0]), 1, seed=-1)

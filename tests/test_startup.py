@@ -55,9 +55,24 @@ def test_help_is_light(arguments: list[str]) -> None:
 def test_frozen_on_kept_features_predicts_and_fits_without_torch(tmp_path: Path) -> None:
     data = save_bars(tmp_path / "data")
     fit = "import sys\nfrom headstart import fit, load, predict\nfit(sys.argv[1], out=sys.argv[2])"
-    ask = "\nassert 'label' in next(predict(sys.argv[2], sys.argv[1]))"
+    ask = "\nassert 'label' in predict(sys.argv[2], sys.argv[1])[0]"
     assert "torch" in imported(fit, data, tmp_path / "out"), "the first run exports the graph"
     again = imported(fit + ask, data, tmp_path / "again")
+    assert again & {"torch", "sklearn", "transformers", "matplotlib"} == set()
+
+
+@pytest.mark.parametrize("task", ["labels", "number"])
+def test_other_tasks_are_as_light(task: str, tmp_path: Path) -> None:
+    data = save_bars(tmp_path / "data")
+    for path in sorted(data.rglob("*.png")):
+        path.rename(data / f"{path.parent.name[-1]}.{path.name}")
+    cells = {"labels": ["a", "a;b"], "number": ["0.5", "1.5"]}[task]
+    rows = [f"{path.name},{cells[int(path.name[0])]}" for path in sorted(data.glob("*.png"))]
+    (data / "t.csv").write_text("\n".join(["file,target", *rows]) + "\n")
+    headstart.fit(data, out=tmp_path / "out")
+    code = "import sys\nfrom headstart import fit, predict\nfit(sys.argv[1], out=sys.argv[2])"
+    ask = f"\nassert 'error' not in predict(sys.argv[2], {str(data / rows[0].split(',')[0])!r})[0]"
+    again = imported(code + ask, data, tmp_path / "again")
     assert again & {"torch", "sklearn", "transformers", "matplotlib"} == set()
 
 

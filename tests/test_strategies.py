@@ -24,7 +24,7 @@ def plan(name: str, options: Options = FIVE, *, n_blocks: int = 4, n_train: int 
 
 
 def test_frozen_solves_a_head() -> None:
-    assert plan("frozen") == Plan(solver="logistic")
+    assert plan("frozen") == Plan(solver="own")
     assert plan("frozen", Options(head="svm")) == Plan(solver="svm")
     assert strategy("frozen").solves
 
@@ -118,7 +118,7 @@ def test_gradual_moves_the_boundary_down() -> None:
 
 def test_gradual_starts_from_a_solved_head_as_gently_as_lp_ft() -> None:
     gradual, once = plan("gradual", Options()), plan("lp-ft", Options())
-    assert gradual.probe == once.probe == "logistic"
+    assert gradual.probe == once.probe == "own"
     assert gradual.stages[-1].groups == once.stages[0].groups
 
 
@@ -137,7 +137,7 @@ def test_lp_ft_starts_from_a_probe_at_a_small_rate() -> None:
     made = plan("lp-ft", Options(epochs=5))
     rate = RATES["adamw"][0] / 2
     stage = Stage((Group((0, 1, 2, 3), rate), Group((HEAD,), rate)), 5)
-    assert made == Plan((stage,), probe="logistic")
+    assert made == Plan((stage,), probe="own")
     assert plan("lp-ft").stages == plan("warm").stages
 
 

@@ -17,7 +17,7 @@ import headstart
 from conftest import save_encoder, save_sentences, sentences
 from headstart import cli
 from headstart.data.items import arriving
-from headstart.errors import BundleError
+from headstart.errors import HeadstartError
 from headstart.settings.table import Options
 
 
@@ -113,7 +113,7 @@ def test_a_bundle_holds_its_tokenizer_and_needs_no_encoder(saved: Path, encoder:
         "tokenizer.json",
         "tokenize.json",
     }
-    (answer,) = headstart.load(saved).predict_texts(["own1 own1"])
+    (answer,) = headstart.load(saved).model.stream_texts(["own1 own1"])
     assert answer["label"] == "topic 1"
     page = (saved / "report.html").read_text("utf-8")
     assert "transformers" in page
@@ -193,8 +193,8 @@ def test_a_model_of_pictures_refuses_sentences(tmp_path: Path, glyph_graph: Path
 
     out = tmp_path / "out"
     assert run("fit", save_bars(tmp_path / "data"), "--out", out)[0] == 0
-    with pytest.raises(BundleError, match="answers pictures, not texts"):
-        next(headstart.load(out).predict_texts(["a b"]))
+    with pytest.raises(HeadstartError, match="answers pictures, not texts"):
+        next(headstart.load(out).model.stream_texts(["a b"]))
     assert "no such file" in run("predict", out, "a b")[1]
 
 
@@ -203,5 +203,5 @@ def test_cleaning_is_an_option_that_travels(table: Path, encoder: str, tmp_path:
     headstart.fit(table, backbone=encoder, out=tmp_path / "raw", device="cpu")
     headstart.fit(table, backbone=encoder, out=tmp_path / "clean", options=wanted, device="cpu")
     for name, clean in (("raw", False), ("clean", True)):
-        (entry,) = headstart.load(tmp_path / name).entries
+        (entry,) = headstart.load(tmp_path / name).model.entries
         assert entry.preprocess.clean is clean

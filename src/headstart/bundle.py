@@ -8,36 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry, from_facts
-from headstart.boundary.extract import Features, extract, vectors
-from headstart.boundary.heads import Head, Matrix, softmax
-from headstart.data.dataset import Dataset, Kind
+from headstart.data.dataset import Kind
 from headstart.data.texts import Tokenize
 from headstart.errors import BundleError
+from headstart.model import Model
 from headstart.store import file_digest, home, written_aside
-from headstart.training.transfer import Fitted
+from headstart.tasks.heads import Head
+from headstart.tasks.registry import restored
 
-if TYPE_CHECKING:
-    from headstart.data.reading import Items
+FORMAT = 2
+"""Format 1 has no task: its models are of classes."""
 
-FORMAT = 1
 CHECKPOINTS = "checkpoints"
 """Folder in a bundle's folder where a run that is not finished leaves its state."""
-
-CHUNK = 1024
-"""Items that prediction holds the answers of at once."""
 
 
 @dataclass(frozen=True)
@@ -47,114 +41,26 @@ class Bundle:
     Attributes:
         path: the folder.
         facts: the content of ``bundle.json``.
-        entries: its backbones, whose weights lie in the bundle.
-        head: from features to logits.
+        model: what answers; the weights of its backbones lie in the bundle.
     """
 
     path: Path
     facts: dict[str, Any]
-    entries: tuple[Entry, ...]
-    head: Head
+    model: Model
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the probabilities."""
-        return tuple(self.facts["classes"])
+        """Names of the classes or labels, in the order of the probabilities."""
+        return self.model.task.names
 
     @property
     def kind(self) -> Kind:
-        """What it classifies: "image" or "text"."""
-        return "text" if self.facts["kind"] == "text" else "image"
+        """What it answers: "image" or "text"."""
+        return self.model.kind
 
-    def predict(
-        self, sources: str | Path | Sequence[str | Path], *, device: str = "cpu"
-    ) -> Iterator[dict[str, Any]]:
-        """Yield ``{item, label, probability, probabilities}``, or ``{item, error}``, in order.
-
-        Args:
-            sources: files, folders (read with all below them) and tables, or one of them; for a
-                text model also sentences: what has a space in it and is no path.
-            device: "cpu", "cuda" or "mps".
-        """
-        from headstart.data.reading import read_items
-
-        if isinstance(sources, str | Path):
-            sources = [sources]
-        columns = self.facts.get("data", {}).get("columns") if self.kind == "text" else None
-        for spoken, group in groupby(sources, key=self._is_sentence):
-            if spoken:
-                yield from self.predict_texts([str(one) for one in group], device=device)
-            else:
-                items = read_items(list(group), self.kind, text_columns=columns)
-                yield from self.predict_items(items, device=device)
-
-    def _is_sentence(self, source: str | Path) -> bool:
-        if self.kind != "text" or isinstance(source, Path) or not any(map(str.isspace, source)):
-            return False
-        return not os.path.exists(os.path.expanduser(source))
-
-    def predict_texts(
-        self, texts: Sequence[str], *, device: str = "cpu"
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the answers for ``texts`` themselves, see `predict`.
-
-        Raises:
-            BundleError: the model is for pictures.
-        """
-        from headstart.data.items import of_texts
-
-        if self.kind != "text":
-            raise BundleError(f"{self.path} answers pictures, not texts; give it files.")
-        yield from self.predict_items(of_texts(texts), device=device)
-
-    def predict_items(self, items: Items, *, device: str = "cpu") -> Iterator[dict[str, Any]]:
-        """Yield the answers for ``items``, see `predict`; memory does not grow with them."""
-        n = len(items.names)
-        for start in range(0, n, CHUNK):
-            chunk = range(start, min(start + CHUNK, n))
-            dataset = self._dataset(items).take(chunk)
-            faults, features = vectors(dataset, self.entries, device=device)
-            good = np.array([i for i in range(len(chunk)) if i not in faults], np.int64)
-            rows = list(softmax(self.head.logits(features.rows(good)))) if len(good) else []
-            answers = iter(rows)
-            for i in range(len(chunk)):
-                name = dataset.names[i]
-                yield (
-                    {"item": name, "error": faults[i]}
-                    if i in faults
-                    else self._answer(name, next(answers))
-                )
-
-    def probabilities(
-        self, dataset: Dataset, indices: npt.NDArray[np.int64], features: Features
-    ) -> Matrix:
-        """Return probabilities, shape (len(indices), C), of usable items of ``dataset``."""
-        return softmax(self.head.logits(features.rows(indices)))
-
-    def extract(self, dataset: Dataset, *, device: str = "cpu") -> tuple[Any, Features]:
-        """Return the audit and the features of ``dataset``, see `headstart.boundary.extract`."""
-        return extract(dataset, self.entries, device=device)
-
-    def _dataset(self, items: Items) -> Dataset:
-        n = len(items.names)
-        return Dataset(
-            kind=self.kind,
-            root=self.path,
-            names=items.names,
-            labels=np.zeros(n, np.int64),
-            classes=self.classes,
-            splits=np.full(n, "", "<U5"),
-            content=items.content,
-        )
-
-    def _answer(self, name: str, row: npt.NDArray[np.float32]) -> dict[str, Any]:
-        best = int(row.argmax())
-        return {
-            "item": name,
-            "label": self.classes[best],
-            "probability": float(row[best]),
-            "probabilities": dict(zip(self.classes, map(float, row), strict=True)),
-        }
+    def predict(self, sources: Any, *, device: str = "cpu") -> list[dict[str, Any]]:
+        """Return an answer an item of ``sources``, see `headstart.model.Model.stream`."""
+        return self.model.predict(sources, device=device)
 
     @cached_property
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
@@ -164,8 +70,8 @@ class Bundle:
         return dict(load_file(self.path / "model.safetensors"))
 
 
-def save(fitted: Fitted, path: Path, facts: dict[str, Any]) -> Bundle:
-    """Write ``fitted`` to the folder ``path``, with ``facts`` of the data and the figures.
+def save(model: Model, path: Path, facts: dict[str, Any]) -> Bundle:
+    """Write ``model`` to the folder ``path``, with ``facts`` of how it was made.
 
     The files are written aside and renamed; ``bundle.json``, without which nothing loads, last.
 
@@ -176,15 +82,15 @@ def save(fitted: Fitted, path: Path, facts: dict[str, Any]) -> Bundle:
 
     check_target(path)
     path.mkdir(parents=True, exist_ok=True)
-    for i, entry in enumerate(fitted.entries):
+    for i, entry in enumerate(model.entries):
         if isinstance(entry.preprocess, Tokenize):
             entry.preprocess.save(_tokenizer(path, i))
     with written_aside(path / "model.safetensors") as aside:
-        save_file(_tensors(fitted), aside)
+        save_file(_tensors(model), aside)
     digest = file_digest(path / "model.safetensors")
-    _vouch(digest, filter(partial(_unchanged, fitted), fitted.entries))
+    _vouch(digest, filter(partial(_unchanged, model), model.entries))
     with written_aside(path / "bundle.json") as aside:
-        text = json.dumps(_facts(fitted, digest) | facts, indent=1, ensure_ascii=False)
+        text = json.dumps(_facts(model, digest) | facts, indent=1, ensure_ascii=False)
         aside.write_text(text, encoding="utf-8")
     return load(path)
 
@@ -251,9 +157,12 @@ def _assemble(folder: Path, facts: dict[str, Any]) -> Bundle:
             float(facts["temperature"]),
             facts.get("head", ""),
         )
-    if len(facts["classes"]) != len(head.bias) or facts["kind"] not in ("image", "text"):
+    task = restored(facts)
+    if task.n_outputs != len(head.bias) or facts["kind"] not in ("image", "text"):
         raise ValueError("bundle.json does not describe the head in model.safetensors")
-    return Bundle(folder, facts, entries, head)
+    columns = tuple(facts.get("data", {}).get("columns", ())) if facts["kind"] == "text" else ()
+    model = Model(entries, head, task, facts.get("seed", 0), columns=columns)
+    return Bundle(folder, facts, model)
 
 
 def _entry(folder: Path, weights: Path, facts: dict[str, Any], number: int) -> Entry:
@@ -281,7 +190,7 @@ def _voucher(digest: str, of: str) -> Path:
     return home() / "bundles" / name
 
 
-def _facts(fitted: Fitted, digest: str) -> dict[str, Any]:
+def _facts(model: Model, digest: str) -> dict[str, Any]:
     from headstart import __version__
 
     # A trained network answers unlike the one it came from: its graph goes by its own weights.
@@ -290,49 +199,49 @@ def _facts(fitted: Fitted, digest: str) -> dict[str, Any]:
         entry.facts()
         | {
             "num_classes": 0,
-            "digest": entry.digest if _unchanged(fitted, entry) else digest,
+            "digest": entry.digest if _unchanged(model, entry) else digest,
         }
-        for entry in fitted.entries
+        for entry in model.entries
     ]
     return {
         "format": FORMAT,
         "headstart": __version__,
-        "kind": fitted.entries[0].kind,
-        "classes": list(fitted.classes),
+        "kind": model.kind,
+        "task": model.task.name,
+        "task_facts": model.task.facts(),
+        "classes": list(model.task.names),
         "backbones": backbones,
-        "strategy": fitted.strategy,
-        "seed": fitted.seed,
-        "temperature": fitted.head.temperature,
-        "head": fitted.head.chosen,
-        "history": fitted.history,
+        "seed": model.seed,
+        "temperature": model.head.temperature,
+        "head": model.head.chosen,
         "weights": digest,
     }
 
 
-def _unchanged(fitted: Fitted, entry: Entry) -> bool:
-    return fitted.backbone is None and entry.pretrained
+def _unchanged(model: Model, entry: Entry) -> bool:
+    return model.backbone is None and entry.pretrained
 
 
-def _tensors(fitted: Fitted) -> dict[str, npt.NDArray[Any]]:
-    out = {"head.weight": fitted.head.weight, "head.bias": fitted.head.bias}
-    if fitted.head.square is not None:
-        out["head.square"] = fitted.head.square
-    for i, entry in enumerate(fitted.entries):
-        state = _state(fitted, entry)
+def _tensors(model: Model) -> dict[str, npt.NDArray[Any]]:
+    out = {"head.weight": model.head.weight, "head.bias": model.head.bias}
+    if model.head.square is not None:
+        out["head.square"] = model.head.square
+    for i, entry in enumerate(model.entries):
+        state = _state(model, entry)
         out |= {f"backbone.{i}.{name}": np.asarray(v, order="C") for name, v in state.items()}
-    if fitted.backbone is not None and fitted.entries[0].kind == "image":
-        out["before.first_convolution"] = _first_convolution(fitted)
+    if model.backbone is not None and model.kind == "image":
+        out["before.first_convolution"] = _first_convolution(model)
     return {name: np.asarray(value, order="C") for name, value in out.items()}
 
 
-def _state(fitted: Fitted, entry: Entry) -> dict[str, npt.NDArray[Any]]:
+def _state(model: Model, entry: Entry) -> dict[str, npt.NDArray[Any]]:
     """Return the backbone's tensors; unchanged weights are copied from file to file, no torch."""
-    if fitted.backbone is not None:
-        return {k: v.detach().numpy() for k, v in fitted.backbone.net.state_dict().items()}
+    if model.backbone is not None:
+        return {k: v.detach().numpy() for k, v in model.backbone.net.state_dict().items()}
     if entry.weights is None:
         from headstart.backbones.build import build
 
-        net = build(entry, seed=fitted.seed).net
+        net = build(entry, seed=model.seed).net
         return {k: v.detach().numpy() for k, v in net.state_dict().items()}
     from safetensors.numpy import load_file
 
@@ -354,11 +263,11 @@ def _old_heads(tensors: dict[str, npt.NDArray[Any]], num_classes: int) -> set[st
     }
 
 
-def _first_convolution(fitted: Fitted) -> npt.NDArray[np.float32]:
+def _first_convolution(model: Model) -> npt.NDArray[np.float32]:
     """Return the first convolution as it was before training, for `headstart show filters`."""
     from headstart.backbones import vision
     from headstart.backbones.surgery import first_convolution
 
-    before = vision.build(fitted.entries[0], seed=fitted.seed).net
+    before = vision.build(model.entries[0], seed=model.seed).net
     kernel: npt.NDArray[np.float32] = first_convolution(before)[1].weight.detach().numpy()
     return kernel

@@ -165,7 +165,7 @@ def audit(as_json: bool, given: dict[str, Any]) -> None:
 
 @command("fit", data=DATA)
 def fit(as_json: bool, given: dict[str, Any]) -> None:
-    """Carry a backbone over to the classes of DATA, measure it, and save it."""
+    """Carry a backbone over to the targets of DATA, measure it, and save it."""
     import headstart
     from headstart.report import tables
 
@@ -181,12 +181,14 @@ def predict(as_json: bool, given: dict[str, Any]) -> None:
     """Answer for files, folders or tables that the model has not seen."""
     import headstart
     from headstart.report import tables
+    from headstart.verbs.predict import stream
 
-    answers = headstart.predict(**given)
+    loaded = headstart.load(given.pop("bundle"))
+    answers = stream(loaded, **given)
     if as_json:
         _emit({"predictions": list(answers)})
     else:
-        tables.predictions(answers)
+        tables.predictions(loaded.model.task, answers)
 
 
 @command("evaluate", bundle=BUNDLE, data=DATA)
@@ -195,11 +197,12 @@ def evaluate(as_json: bool, given: dict[str, Any]) -> None:
     import headstart
     from headstart.report import tables
 
-    figures, skipped = headstart.evaluate(**given)
+    loaded = headstart.load(given.pop("bundle"))
+    figures, skipped = headstart.evaluate(loaded, **given)
     if as_json:
         _emit(figures.to_json() | {"skipped": [one._asdict() for one in skipped]})
     else:
-        tables.evaluation(figures, skipped)
+        tables.evaluation(loaded.model.task, figures, skipped)
 
 
 @command("compare", data=DATA)

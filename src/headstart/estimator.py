@@ -1,4 +1,4 @@
-"""The scikit-learn estimator: the same fit, in pipelines, `cross_val_score`, `GridSearchCV`."""
+"""The scikit-learn estimators: the same fit, in pipelines, `cross_val_score`, `GridSearchCV`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -15,7 +15,6 @@ from headstart.backbones.choice import as_asked, require_learners
 from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve_all
 from headstart.boundary.extract import vectors
-from headstart.boundary.heads import softmax
 from headstart.compute.device import pick
 from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset, Kind
@@ -25,12 +24,145 @@ from headstart.settings.option import require_kind, require_known, table
 from headstart.settings.table import Carried
 from headstart.settings.taking import signature
 from headstart.strategies.registry import strategy as find_strategy
+from headstart.tasks.solvers import softmax
 from headstart.training.transfer import Fitted, transfer
 
 _OPTIONS = {k: row for k, row in table(Carried).items() if k not in ("backbone", "strategy")}
 
 
-class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class _Transfer(BaseEstimator):  # type: ignore[misc]
+    """What both estimators share: items in, a fitted model, its outputs."""
+
+    task = "classes"
+    """What is predicted."""
+
+    numeric = False
+    """Whether targets are numbers."""
+
+    def __init__(
+        self,
+        backbone: str = "glyphs",
+        strategy: str = "frozen",
+        *,
+        image_shape: tuple[int, int] | None = None,
+        **options: Any,
+    ) -> None:
+        require_known(options, Carried)
+        self.backbone = backbone
+        self.strategy = strategy
+        self.image_shape = image_shape
+        for name, row in _OPTIONS.items():
+            setattr(self, name, options.get(name, row.default))
+
+    # scikit-learn reads the names of the parameters from here.
+    __init__.__signature__ = signature(  # type: ignore[attr-defined]
+        list(inspect.signature(__init__).parameters.values())[:-1], _OPTIONS.values()
+    )
+
+    def __sklearn_tags__(self) -> Any:
+        """Say what X may be: tables, arrays of pictures, and paths."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+    def _fit(self, items: Any, targets: list[Any]) -> None:
+        if isinstance(items, np.ndarray) and items.dtype != np.uint8:
+            finite = items.astype(np.float64)
+            self.value_range_ = (float(finite.min()), float(finite.max()))
+        run = self._settings()
+        # A grid over strategies sets what only some of them read; so that is not refused here.
+        strategy, device = find_strategy(run.strategy, run), pick(run.device)
+        entries = self._entries(run)
+        dataset = self._dataset(items, targets, entries[0].kind)
+        features = None
+        if strategy.solves and all(entry.ready for entry in entries):
+            # Kept: a grid search and cross-validation come by with the same pictures many times.
+            faults, features = vectors(dataset, entries, device=device, seed=run.seed, keep=True)
+        else:
+            faults = {item.index: item.fault for item in scan(dataset) if item.fault}
+        _refuse(faults, dataset)
+        self.fitted_: Fitted = transfer(
+            dataset,
+            np.arange(len(dataset)),
+            entries,
+            run.strategy,
+            options=run,
+            seed=run.seed,
+            device=device,
+            features=features,
+        )
+
+    def _settings(self) -> Carried:
+        """Return the resolved settings; a parameter at its default counts as not given."""
+        own = {"backbone": self.backbone, "strategy": self.strategy}
+        rest = {name: getattr(self, name) for name in _OPTIONS}
+        return Carried.of(own | {k: v for k, v in rest.items() if v != _OPTIONS[k].default})
+
+    def _entries(self, run: Carried) -> tuple[Entry, ...]:
+        """Return the backbones as the settings want items read."""
+        entries = resolve_all(self.backbone, seed=run.seed)
+        require_kind(run, entries[0].kind, "X, by its backbone,", self.task)
+        require_learners(run, entries)
+        entries = as_asked(entries, run)
+        return tuple(e.with_channels(run.channels) for e in entries) if run.channels else entries
+
+    def _outputs(self, X: Any) -> npt.NDArray[np.float32]:  # noqa: N803
+        """Return the model's outputs for items ``X``, shape (N, K)."""
+        check_is_fitted(self)
+        items, _ = self._checked(X)
+        model = self.fitted_.model
+        dataset = self._dataset(items, None, model.kind)
+        faults, _, outputs = model.attempt(dataset, device=pick(self.device))
+        _refuse(faults, dataset)
+        return outputs
+
+    def _dataset(self, items: Any, targets: list[Any] | None, kind: Kind) -> Dataset:
+        if kind == "image":
+            return from_items(self._pixels(items), targets, task=self.task)
+        if isinstance(items, np.ndarray):
+            raise ValueError(
+                f"the backbone '{self.backbone}' reads texts, but X is an array of numbers; give "
+                "a list of strings, or a backbone for pictures."
+            )
+        return from_items(items, targets, "text", task=self.task)
+
+    def _checked(self, X: Any, y: Any = None) -> tuple[Any, Any]:  # noqa: N803
+        """Return X as a list of paths or an array of pictures, and y as an array."""
+        if _are_paths(X):
+            labels = None if y is None else np.asarray(y)
+            return [str(path) for path in X], labels
+        options: dict[str, Any] = {"reset": y is not None, "allow_nd": True}
+        seen = np.asarray(X)
+        if seen.ndim <= 2 and seen.dtype != np.uint8:
+            options["dtype"] = np.float64
+        if y is None:
+            return validate_data(self, X, **options), None
+        options["y_numeric"] = self.numeric
+        return validate_data(self, X, y, **options)  # type: ignore[no-any-return]
+
+    def _pixels(self, items: Any) -> Any:
+        """Return pictures as uint8, (N, H, W) or (N, H, W, C); paths as they are."""
+        if isinstance(items, list):
+            return items
+        if items.dtype != np.uint8:
+            low, high = self.value_range_
+            scaled = (items.astype(np.float64) - low) / ((high - low) or 1.0)
+            items = (255 * np.clip(scaled, 0, 1)).round().astype(np.uint8)
+        if items.ndim > 2:
+            return items
+        height, width = self.image_shape or (int(np.ceil(np.sqrt(items.shape[1]))),) * 2
+        if height * width < items.shape[1]:
+            raise ValueError(
+                f"image_shape {self.image_shape} holds {height * width} numbers, but the rows of X "
+                f"have {items.shape[1]}."
+            )
+        padded = np.zeros((len(items), height * width), np.uint8)
+        padded[:, : items.shape[1]] = items
+        return padded.reshape(-1, height, width)
+
+
+class TransferClassifier(ClassifierMixin, _Transfer):  # type: ignore[misc]
     """Classify pictures or texts with a pre-trained backbone, as a scikit-learn estimator.
 
     With a backbone for texts (``minilm``, say) ``X`` is N texts. Otherwise it is one of
@@ -62,32 +194,10 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ['blank']
     """
 
-    def __init__(
-        self,
-        backbone: str = "glyphs",
-        strategy: str = "frozen",
-        *,
-        image_shape: tuple[int, int] | None = None,
-        **options: Any,
-    ) -> None:
-        require_known(options, Carried)
-        self.backbone = backbone
-        self.strategy = strategy
-        self.image_shape = image_shape
-        for name, row in _OPTIONS.items():
-            setattr(self, name, options.get(name, row.default))
-
-    # scikit-learn reads the names of the parameters from here.
-    __init__.__signature__ = signature(  # type: ignore[attr-defined]
-        list(inspect.signature(__init__).parameters.values())[:-1], _OPTIONS.values()
-    )
-
     def __sklearn_tags__(self) -> Any:
-        """Say what X may be: tables, arrays of pictures, and paths."""
+        """Say what X may be, and that rows of a few numbers are no pictures."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
-        tags.classifier_tags.poor_score = True  # rows of a few numbers are no pictures
+        tags.classifier_tags.poor_score = True
         return tags
 
     def fit(self, X: Any, y: Any) -> TransferClassifier:  # noqa: N803 - scikit-learn's names
@@ -95,58 +205,18 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if y is None:
             raise ValueError("fit requires y to be passed, but the target y is None")
         items, labels = self._checked(X, y)
+        check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"y has one class, {self.classes_.tolist()}; a classifier needs at least two."
             )
-        if isinstance(items, np.ndarray) and items.dtype != np.uint8:
-            finite = items.astype(np.float64)
-            self.value_range_ = (float(finite.min()), float(finite.max()))
-        run = self._settings()
-        # A grid over strategies sets what only some of them read; so that is not refused here.
-        strategy, device = find_strategy(run.strategy, run), pick(run.device)
-        entries = self._entries(run)
-        dataset = self._dataset(items, codes.tolist(), entries[0].kind)
-        features = None
-        if strategy.solves and all(entry.ready for entry in entries):
-            # Kept: a grid search and cross-validation come by with the same pictures many times.
-            faults, features = vectors(dataset, entries, device=device, seed=run.seed, keep=True)
-        else:
-            faults = _faults(dataset)
-        _refuse(faults, dataset)
-        self.fitted_: Fitted = transfer(
-            dataset,
-            np.arange(len(dataset)),
-            entries,
-            run.strategy,
-            options=run,
-            seed=run.seed,
-            device=device,
-            features=features,
-        )
+        self._fit(items, codes.tolist())
         return self
-
-    def _settings(self) -> Carried:
-        """Return the resolved settings; a parameter at its default counts as not given."""
-        own = {"backbone": self.backbone, "strategy": self.strategy}
-        rest = {name: getattr(self, name) for name in _OPTIONS}
-        return Carried.of(own | {k: v for k, v in rest.items() if v != _OPTIONS[k].default})
-
-    def _entries(self, run: Carried) -> tuple[Entry, ...]:
-        """Return the backbones as the settings want items read."""
-        entries = resolve_all(self.backbone, seed=run.seed)
-        require_kind(run, entries[0].kind, "X, by its backbone,")
-        require_learners(run, entries)
-        entries = as_asked(entries, run)
-        return tuple(e.with_channels(run.channels) for e in entries) if run.channels else entries
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
         """Return probabilities, shape (N, C), in the order of ``classes_``."""
-        check_is_fitted(self)
-        items, _ = self._checked(X)
-        dataset = self._dataset(items, [0] * len(items), self.fitted_.entries[0].kind)
-        chances = softmax(self._logits(dataset)).astype(np.float64)
+        chances = softmax(self._outputs(X)).astype(np.float64)
         return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
     def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
@@ -154,60 +224,53 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         chances = self.predict_proba(X)
         return np.asarray(self.classes_[chances.argmax(axis=1)])
 
-    def _dataset(self, items: Any, labels: list[int], kind: Kind) -> Dataset:
-        if kind == "image":
-            return from_items(self._pixels(items), labels)
-        if isinstance(items, np.ndarray):
-            raise ValueError(
-                f"the backbone '{self.backbone}' reads texts, but X is an array of numbers; give "
-                "a list of strings, or a backbone for pictures."
-            )
-        return from_items(items, labels, "text")
 
-    def _logits(self, dataset: Dataset) -> npt.NDArray[np.float32]:
-        everything = np.arange(len(dataset))
-        device = pick(self.device)
-        if self.fitted_.backbone is not None:
-            _refuse(_faults(dataset), dataset)
-            return self.fitted_.logits(dataset, everything, device=device)
-        faults, features = vectors(dataset, self.fitted_.entries, device=device, seed=self.seed)
-        _refuse(faults, dataset)
-        return self.fitted_.head.logits(features.rows(everything))
+class TransferRegressor(RegressorMixin, _Transfer):  # type: ignore[misc]
+    """Predict a number from pictures or texts, as a scikit-learn estimator.
 
-    def _checked(self, X: Any, y: Any = None) -> tuple[Any, Any]:  # noqa: N803
-        """Return X as a list of paths or an array of pictures, and y as an array."""
-        if _are_paths(X):
-            labels = None if y is None else np.asarray(y)
-            return [str(path) for path in X], labels
-        options: dict[str, Any] = {"reset": y is not None, "allow_nd": True}
-        seen = np.asarray(X)
-        if seen.ndim <= 2 and seen.dtype != np.uint8:
-            options["dtype"] = np.float64
+    What ``X`` and the options may be says `TransferClassifier`; the head of "frozen" is ridge.
+
+    Attributes:
+        n_features_in_: D, where X was a table.
+        fitted_: the `headstart.training.transfer.Fitted` model.
+
+    >>> X = np.zeros((40, 8, 8), np.uint8)
+    >>> for row, picture in enumerate(X): picture[: row // 5] = 255
+    >>> X += np.arange(40, dtype=np.uint8)[:, None, None]
+    >>> model = TransferRegressor().fit(X, np.arange(40) // 5 / 8)
+    >>> bool(abs(model.predict(X[20:21])[0] - 0.5) < 0.1)
+    True
+    """
+
+    task = "number"
+    numeric = True
+
+    def __sklearn_tags__(self) -> Any:
+        """Say what X may be, and that rows of a few numbers are no pictures."""
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True
+        return tags
+
+    def fit(self, X: Any, y: Any) -> TransferRegressor:  # noqa: N803 - scikit-learn's names
+        """Fit on items ``X`` with numbers ``y``, shape (N,)."""
         if y is None:
-            return validate_data(self, X, **options), None
-        X, y = validate_data(self, X, y, **options)  # noqa: N806
-        check_classification_targets(y)
-        return X, y
+            raise ValueError("fit requires y to be passed, but the target y is None")
+        items, numbers = self._checked(X, y)
+        self._fit(items, np.asarray(numbers, np.float64).tolist())
+        return self
 
-    def _pixels(self, items: Any) -> Any:
-        """Return pictures as uint8, (N, H, W) or (N, H, W, C); paths as they are."""
-        if isinstance(items, list):
-            return items
-        if items.dtype != np.uint8:
-            low, high = self.value_range_
-            scaled = (items.astype(np.float64) - low) / ((high - low) or 1.0)
-            items = (255 * np.clip(scaled, 0, 1)).round().astype(np.uint8)
-        if items.ndim > 2:
-            return items
-        height, width = self.image_shape or (int(np.ceil(np.sqrt(items.shape[1]))),) * 2
-        if height * width < items.shape[1]:
-            raise ValueError(
-                f"image_shape {self.image_shape} holds {height * width} numbers, but the rows of X "
-                f"have {items.shape[1]}."
-            )
-        padded = np.zeros((len(items), height * width), np.uint8)
-        padded[:, : items.shape[1]] = items
-        return padded.reshape(-1, height, width)
+    def predict(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
+        """Return a number an item, shape (N,)."""
+        outputs = self._outputs(X)
+        answers = self.fitted_.model.task.answers(outputs)
+        return np.array([answer["value"] for answer in answers])
+
+    def predict_interval(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
+        """Return the ends of each item's 90 % interval, shape (N, 2); nan where not known."""
+        outputs = self._outputs(X)
+        answers = self.fitted_.model.task.answers(outputs)
+        unknown = [np.nan, np.nan]
+        return np.array([answer["interval"] or unknown for answer in answers])
 
 
 def _are_paths(X: Any) -> bool:  # noqa: N803
@@ -218,10 +281,6 @@ def _are_paths(X: Any) -> bool:  # noqa: N803
             X.ndim == 1 and X.dtype.kind in "UO" and all(isinstance(x, str | PathLike) for x in X)
         )
     return isinstance(X, list | tuple) and len(X) > 0 and isinstance(X[0], str | PathLike)
-
-
-def _faults(dataset: Dataset) -> dict[int, str]:
-    return {item.index: item.fault for item in scan(dataset) if item.fault}
 
 
 def _refuse(faults: dict[int, str], dataset: Dataset) -> None:

@@ -32,7 +32,8 @@ def entries_for(
     """
     backbone = backbone or DEFAULT[dataset.kind]
     entries = resolve_all(backbone, seed=seed)
-    require_kind(run, dataset.kind, str(dataset.root))
+    task = dataset.targets.task.name if dataset.targets else ""
+    require_kind(run, dataset.kind, str(dataset.root), task)
     if entries[0].kind != dataset.kind:
         raise DataError(
             f"{dataset.root} holds {dataset.kind}s, but the backbone '{backbone}' is for "

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry
 from headstart.boundary.engine import Batch, Engine, Vectors, engine, weights_key
-from headstart.boundary.heads import Examples
 from headstart.data.audit import Audit, audit, collect
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
-from headstart.data.scan import Scanned, scan
+from headstart.data.scan import Scanned, Want, scan
+from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
 from headstart.progress import log, track
 from headstart.store import DIGEST, Digests, Store, home
+from headstart.tasks.heads import Examples
 
 
 @dataclass(frozen=True)
@@ -62,20 +64,19 @@ class Features:
         return np.concatenate(parts, axis=1) if len(parts) > 1 else np.asarray(parts[0])
 
     def examples(self, indices: npt.NDArray[np.int64]) -> Examples:
-        """Return the features of the items at ``indices`` together with their labels."""
-        found, dataset = self.rows(indices), self.dataset
-        labels = dataset.labels[indices]
-        return Examples(found, labels, len(dataset.classes), tuple(self.widths))
+        """Return the features of the items at ``indices`` together with their targets."""
+        targets = self.dataset.known.take(indices)
+        return Examples(self.rows(indices), targets, tuple(self.widths))
 
     def of(self, dataset: Dataset) -> Features:
-        """Return the features, once it is sure that they are those of ``dataset`` and no other.
+        """Return the features with the targets of ``dataset``, once it is sure that they are of it.
 
         Raises:
             ValueError: they are of another data set, whose indices mean other items.
         """
-        if self.dataset is not dataset:
+        if self.dataset.content is not dataset.content:
             raise ValueError("these features are of the items of another data set")
-        return self
+        return replace(self, dataset=dataset)
 
 
 class _Source:
@@ -156,29 +157,55 @@ def extract(
     Returns:
         The audit, and the features of its ``usable`` items.
     """
+    found, (features,) = extract_all(dataset, [entries], block=block, device=device, seed=seed)
+    return found, features
+
+
+def extract_all(
+    dataset: Dataset,
+    groups: Sequence[Sequence[Entry]],
+    *,
+    block: int = -1,
+    device: str = "cpu",
+    seed: int = 0,
+) -> tuple[Audit, list[Features]]:
+    """Do what `extract` does for several groups of backbones; every item is read once for all."""
     start = time.perf_counter()
-    sources = [_Source(entry, block, device, seed) for entry in entries]
-    passes = _passes(dataset, sources)
+    known: dict[str, _Source] = {}
+    for entry in chain(*groups):
+        if entry.key() not in known:
+            known[entry.key()] = _Source(entry, block, device, seed)
     try:
-        found = collect(dataset, next(passes))
-        return found, _finish(dataset, found.digests, sources, passes, start)
+        found = collect(dataset, _pass(dataset, [*known.values()]))
+        for source in known.values():
+            source.finish()
     finally:  # interrupted or not: what was computed is kept
-        for source in sources:
+        for source in known.values():
             source.flush()
+    of = [[known[entry.key()] for entry in entries] for entries in groups]
+    return found, [_features(found.dataset, found.digests, sources, start) for sources in of]
 
 
 def look(
-    dataset: Dataset, entries: Sequence[Entry], *, solves: bool, device: str, seed: int
-) -> tuple[Audit, Features | None]:
+    dataset: Dataset,
+    groups: Sequence[Sequence[Entry]],
+    *,
+    solves: bool,
+    device: str,
+    seed: int,
+) -> tuple[Audit, list[Features | None]]:
     """Audit the data, and compute features in the same pass where a head is solved on them.
 
     Raises:
         DataError: there is nothing to learn from.
     """
-    if not solves or not all(entry.ready for entry in entries):
-        return audit(dataset).require_usable(), None
-    found, features = extract(dataset, entries, device=device, seed=seed)
-    return found.require_usable(), features
+    wanted = [solves and all(entry.ready for entry in entries) for entries in groups]
+    if not any(wanted):
+        return audit(dataset).require_usable(), [None] * len(groups)
+    chosen = [entries for entries, want in zip(groups, wanted, strict=True) if want]
+    found, made = extract_all(dataset, chosen, device=device, seed=seed)
+    rest = iter(made)
+    return found.require_usable(), [next(rest) if want else None for want in wanted]
 
 
 def vectors(
@@ -196,66 +223,67 @@ def vectors(
     """
     start = time.perf_counter()
     sources = [_Source(entry, -1, device, seed, keep=keep) for entry in entries]
-    passes = _passes(dataset, sources)
-    seen = list(next(passes))
+    seen = list(_pass(dataset, sources))
     digests = np.array([item.digest for item in seen], DIGEST)
-    features = _finish(dataset, digests, sources, passes, start)
+    features = _features(dataset, digests, sources, start)
     return {item.index: item.fault for item in seen if item.fault}, features
 
 
-def _passes(dataset: Dataset, sources: Sequence[_Source]) -> Iterator[Iterator[Scanned]]:
-    """Yield one pass over ``dataset`` for each way of preparing items among ``sources``."""
-    for geometry in dict.fromkeys(source.preprocess.geometry() for source in sources):
-        mine = [source for source in sources if source.preprocess.geometry() == geometry]
-        yield _pass(dataset, mine)
-
-
-def _finish(
-    dataset: Dataset,
-    digests: Digests,
-    sources: list[_Source],
-    passes: Iterator[Iterator[Scanned]],
-    start: float,
+def _features(
+    dataset: Dataset, digests: Digests, sources: Sequence[_Source], start: float
 ) -> Features:
-    for remaining in passes:
-        for _ in remaining:
-            pass
     stores = tuple(source.finish() for source in sources)
     hits = sum(source.hits for source in sources)
     misses = sum(source.misses for source in sources)
     return Features(dataset, digests, stores, hits, misses, time.perf_counter() - start)
 
 
-def _pass(dataset: Dataset, sources: list[_Source]) -> Iterator[Scanned]:
+@dataclass(frozen=True)
+class _Sharing:
+    """The backbones that read the same inputs, and the items that wait to go through them."""
+
+    preprocess: Preprocess | Tokenize
+    sources: list[_Source]
+    waiting: list[tuple[bytes, object]] = field(default_factory=list)
+
+    def want(self) -> Want:
+        return Want(self.preprocess, lambda key: all(source.has(key) for source in self.sources))
+
+    def take(self, item: Scanned, prepared: object | None) -> None:
+        """Let ``item`` wait; run what waits when it is a window full."""
+        if prepared is None:
+            for source in self.sources:
+                source.hits += not item.fault
+            return
+        self.waiting.append((item.digest, prepared))
+        if len(self.waiting) == self.preprocess.window:
+            self.run()
+
+    def run(self) -> None:
+        rows = self.preprocess.rows([prepared for _, prepared in self.waiting])
+        for batch in self.preprocess.batches(rows):
+            collated = self.preprocess.collate([rows[i] for i in batch])
+            digests = [self.waiting[i][0] for i in batch]
+            for source in self.sources:
+                source.run(collated, digests)
+        self.waiting.clear()
+
+
+def _pass(dataset: Dataset, sources: Sequence[_Source]) -> Iterator[Scanned]:
     """Scan ``dataset`` once and run what is missing; pass on what was found, nothing prepared."""
-    preprocess = sources[0].preprocess
-
-    def known(key: bytes) -> bool:
-        return all(source.has(key) for source in sources)
-
-    waiting: list[Scanned] = []
-    for item in track(scan(dataset, preprocess=preprocess, skip=known), "features", len(dataset)):
-        if item.prepared is not None:
-            waiting.append(item)
-        elif not item.fault:
-            for source in sources:
-                source.hits += 1
-        if len(waiting) == preprocess.window:
-            _run(waiting, sources)
-        yield replace(item, prepared=None)
-    if waiting:
-        _run(waiting, sources)
-
-
-def _run(waiting: list[Scanned], sources: list[_Source]) -> None:
-    preprocess = sources[0].preprocess
-    rows = preprocess.rows([item.prepared for item in waiting])
-    for batch in preprocess.batches(rows):
-        collated = preprocess.collate([rows[i] for i in batch])
-        digests = [waiting[i].digest for i in batch]
-        for source in sources:
-            source.run(collated, digests)
-    waiting.clear()
+    groups: dict[object, _Sharing] = {}
+    for source in sources:
+        geometry = source.preprocess.geometry()
+        groups.setdefault(geometry, _Sharing(source.preprocess, [])).sources.append(source)
+    wants = [group.want() for group in groups.values()]
+    for item in track(scan(dataset, wants=wants), "features", len(dataset)):
+        made = item.prepared or (None,) * len(wants)
+        for group, prepared in zip(groups.values(), made, strict=True):
+            group.take(item, prepared)
+        yield replace(item, prepared=())
+    for group in groups.values():
+        if group.waiting:
+            group.run()
 
 
 def warn_if_strange(pixels: npt.NDArray[np.uint8], preprocess: Preprocess) -> None:

@@ -11,11 +11,11 @@ from torch import Tensor
 from headstart.backbones.blocks import Backbone
 from headstart.boundary.activations import Activations, as_maps
 from headstart.boundary.engine import Batch
-from headstart.boundary.heads import Matrix
 from headstart.boundary.inputs import PLAIN, Indices, Inputs
 from headstart.compute.running import autocast, to_device
 from headstart.data.texts import by_length
 from headstart.progress import track
+from headstart.tasks.task import Matrix
 
 Source = Inputs | Activations
 

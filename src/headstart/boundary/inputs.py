@@ -22,7 +22,6 @@ from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess, decode
 from headstart.data.texts import Tokenize
 from headstart.progress import log
-from headstart.store import digest
 
 Indices = npt.NDArray[np.int64]
 Row = npt.NDArray[Any]
@@ -166,7 +165,7 @@ class Inputs:
         assert isinstance(p, Preprocess) and self.level is not None
         content = self.dataset.content(index)
         if self.views:
-            rng = np.random.default_rng([number, *np.frombuffer(digest(content), np.uint32)])
+            rng = np.random.default_rng([number, *np.frombuffer(self.digest(index), np.uint32)])
         else:
             rng = np.random.default_rng([self.seed, 7, number, index])
         image = decode(content, p.channels, shorter=p.resize)
@@ -175,7 +174,7 @@ class Inputs:
     def digest(self, index: int) -> bytes:
         """Return the digest of an item's content."""
         if index not in self._digests:
-            self._digests[index] = digest(self.dataset.content(index))
+            self._digests[index] = self.dataset.digest(index)
         return self._digests[index]
 
     def _load(self, index: int) -> Row:

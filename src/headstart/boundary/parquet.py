@@ -35,7 +35,7 @@ def write(path: Path, dataset: Dataset, indices: npt.NDArray[np.int64], features
             vectors = pa.array(features.rows(rows).reshape(-1))
             columns = [
                 pa.array([dataset.names[int(i)] for i in rows], pa.string()),
-                pa.array([dataset.classes[dataset.labels[i]] for i in rows], pa.string()),
+                pa.array([dataset.said(int(i)) for i in rows], pa.string()),
                 pa.array([str(dataset.splits[i]) for i in rows], pa.string()),
                 pa.FixedSizeListArray.from_arrays(vectors, width),
             ]

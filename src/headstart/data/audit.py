@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from headstart.data import copies
 from headstart.data.dataset import Dataset, Rejected
 from headstart.data.scan import Scanned, scan
 from headstart.errors import DataError
-from headstart.progress import track
+from headstart.progress import log, track
 from headstart.store import DIGEST, written_aside
 
 _TINY = 5
@@ -32,7 +32,7 @@ class Near(NamedTuple):
         item: the one that comes first in the data.
         like: the one that it resembles.
         across_splits: one is for training, the other for evaluation.
-        across_classes: they have different labels.
+        across_classes: they have different targets.
     """
 
     item: str
@@ -46,11 +46,10 @@ class Audit:
     """What an audit found.
 
     Attributes:
-        root: what was audited.
+        dataset: what was audited, with the digest of each item: nothing need be hashed again.
         n: how many items there are, the rejected ones included.
         rejected: the items that cannot be used, each with its reason.
         usable: shape (U,), sorted indices of the items to train and evaluate on.
-        digests: shape (N,), of each item's content; empty where it could not be read.
         duplicates: groups of items of one class and split with the same content; the first is used.
         conflicts: groups with the same content and different labels; none is used.
         leaks: groups with the same content in training and evaluation; only the latter is used.
@@ -60,11 +59,10 @@ class Audit:
         empty_classes: those that have none.
     """
 
-    root: Path
+    dataset: Dataset
     n: int
     rejected: tuple[Rejected, ...]
     usable: npt.NDArray[np.int64]
-    digests: npt.NDArray[np.bytes_]
     duplicates: tuple[tuple[str, ...], ...]
     conflicts: tuple[tuple[str, ...], ...]
     leaks: tuple[tuple[str, ...], ...]
@@ -72,6 +70,18 @@ class Audit:
     classes: dict[str, int]
     tiny: dict[str, int]
     empty_classes: tuple[str, ...]
+
+    @property
+    def root(self) -> Path:
+        """What was audited."""
+        return self.dataset.root
+
+    @property
+    def digests(self) -> npt.NDArray[np.bytes_]:
+        """Shape (N,), of each item's content; empty where it could not be read."""
+        found = self.dataset.digests
+        assert found is not None
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Return the findings as plain values; ``usable`` is their number."""
@@ -98,13 +108,15 @@ class Audit:
 
     def require_usable(self) -> Audit:
         """Return the audit itself, or raise one `DataError` if there is nothing to learn from."""
-        present = [name for name, count in self.classes.items() if count]
-        if not present:
+        if not len(self.usable):
             raise DataError(f"nothing usable in {self.root}: {self.n} items, {self._reasons()}")
-        if len(present) == 1:
+        if not self.dataset.targets:
+            return self
+        values = self.dataset.labels[self.usable]
+        why = self.dataset.targets.task.unlearnable(values, "usable items")
+        if why:
             raise DataError(
-                f"only one class in {self.root} has usable items: '{present[0]}'"
-                f" ({len(self.usable)} of {self.n} items); at least two are needed."
+                f"{self.root}: {why} ({len(self.usable)} of {self.n} items are usable)."
                 + (f" Rejected: {self._reasons()}" if self.rejected else "")
             )
         return self
@@ -138,6 +150,7 @@ def collect(dataset: Dataset, scanned: Iterable[Scanned]) -> Audit:
         if item.fault:
             reasons[item.index] = item.fault
     same = copies.exact(dataset, _without(len(dataset), reasons), digests)
+    dataset = _joined(dataset, same)
     reasons.update(same.reasons)
     reasons.update(_unlearnable(dataset, _without(len(dataset), reasons)))
     usable = _without(len(dataset), reasons)
@@ -153,16 +166,15 @@ def _audit(
     same: copies.Copies,
     pairs: list[npt.NDArray[np.int64]],
 ) -> Audit:
-    counts = np.bincount(dataset.labels[usable], minlength=len(dataset.classes)).tolist()
     classes = dict.fromkeys(dataset.empty_classes, 0)
-    classes |= dict(zip(dataset.classes, counts, strict=True))
+    if dataset.targets:
+        classes |= dataset.targets.task.counts(dataset.labels[usable])
     dropped = tuple(Rejected(dataset.names[i], reasons[i]) for i in sorted(reasons))
     return Audit(
-        root=dataset.root,
+        dataset=replace(dataset, digests=digests),
         n=len(dataset) + len(dataset.rejected),
         rejected=dataset.rejected + dropped,
         usable=usable,
-        digests=digests,
         duplicates=_named(dataset, same.duplicates),
         conflicts=_named(dataset, same.conflicts),
         leaks=_named(dataset, same.leaks),
@@ -173,6 +185,18 @@ def _audit(
     )
 
 
+def _joined(dataset: Dataset, same: copies.Copies) -> Dataset:
+    """Return the data set in which copies have the targets of each other."""
+    if not same.joined:
+        return dataset
+    values = dataset.labels.copy()
+    for index, value in same.joined.items():
+        values[index] = value
+    n = len(same.joined)
+    log.info("%d items lie in several places; each has the labels of all of its copies", n)
+    return replace(dataset, targets=replace(dataset.known, values=values))
+
+
 def _without(n: int, reasons: dict[int, str]) -> npt.NDArray[np.int64]:
     keep = np.ones(n, np.bool_)
     keep[list(reasons)] = False
@@ -181,13 +205,13 @@ def _without(n: int, reasons: dict[int, str]) -> npt.NDArray[np.int64]:
 
 def _unlearnable(dataset: Dataset, usable: npt.NDArray[np.int64]) -> dict[int, str]:
     """Items to evaluate on, of a class without anything to train on, where the data are split."""
-    splits, labels = dataset.splits[usable], dataset.labels[usable]
+    splits = dataset.splits[usable]
     training = np.isin(splits, ["train", ""])
-    if not (splits == "train").any():
+    if dataset.targets is None or not (splits == "train").any():
         return {}
-    lost = usable[~np.isin(labels, labels[training])]
+    lost = usable[dataset.targets.task.lost(dataset.labels[usable], training)]
     why = "its class '{}' has no usable training item"
-    return {int(i): why.format(dataset.classes[dataset.labels[i]]) for i in lost}
+    return {int(i): why.format(dataset.said(int(i))) for i in lost}
 
 
 def _named(dataset: Dataset, groups: list[npt.NDArray[np.int64]]) -> tuple[tuple[str, ...], ...]:
@@ -200,5 +224,5 @@ def _near(dataset: Dataset, one: int, other: int) -> Near:
         dataset.names[one],
         dataset.names[other],
         bool(sides[0] != sides[1]),
-        bool(dataset.labels[one] != dataset.labels[other]),
+        dataset.said(one) != dataset.said(other),
     )

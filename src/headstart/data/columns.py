@@ -11,6 +11,8 @@ from headstart.data.delimited import Rows
 from headstart.data.tables import Table, distinct, looks_like_header
 from headstart.errors import DataError, UsageError, unknown
 from headstart.progress import log
+from headstart.tasks.classes import Classes
+from headstart.tasks.registry import TASKS, find
 
 _LABELS = (
     ["label_text", "label_name", "class_name", "label", "labels", "class", "category", "target"]
@@ -43,7 +45,6 @@ _IMAGES = [
 _SPLITS = ["split", "set", "partition", "subset"]
 _KNOWN = frozenset([*_LABELS, *_TEXTS, *_HEADINGS, *_IMAGES, *_SPLITS])
 
-_LONGEST_LABEL = 40
 _LONGEST_FILE_NAME = 255
 _SHORTEST_TEXT = 15
 
@@ -54,23 +55,29 @@ class Chosen(NamedTuple):
     Attributes:
         kind: what the items are.
         content: the text columns, to be joined by a space, or the one image column.
-        label: the label column.
+        labels: the label column, or the columns that each mark one label.
         split: the column that says train, val or test, if there is one.
     """
 
     kind: Kind
     content: tuple[str, ...]
-    label: str
+    labels: tuple[str, ...]
     split: str | None
+
+    @property
+    def label(self) -> str:
+        """The label columns, for messages."""
+        return ", ".join(self.labels)
 
 
 class Asked(NamedTuple):
-    """The columns and the kind that the user named; None where that is left to us."""
+    """The columns, the kind and the task that the user named; None where that is left to us."""
 
     text: Sequence[str] | None = None
     image: str | None = None
-    label: str | None = None
+    label: Sequence[str] | None = None
     kind: Kind | None = None
+    task: str | None = None
 
 
 def is_header(rows: Rows, asked: Asked) -> bool:
@@ -101,25 +108,31 @@ def choose(table: Table, asked: Asked, exists: Callable[[str], bool]) -> Chosen:
         DataError: none is found, or several could be meant.
     """
     _check(table, asked)
-    label = asked.label or label_by_name(table, _wanted(asked))
-    image = None if asked.text or asked.kind == "text" else _image(table, asked, label, exists)
+    named = label_by_name(table, _wanted(asked))
+    labels = tuple(asked.label or filter(None, [named]))
+    one = labels[0] if labels else None
+    image = None if asked.text or asked.kind == "text" else _image(table, asked, one, exists)
     if image:
         content: tuple[str, ...] = (image,)
     else:
-        content = tuple(asked.text or texts(table, label))
-    label = label or _label(table, content)
-    return Chosen("image" if image else "text", content, label, _split(table, (*content, label)))
+        content = tuple(asked.text or texts(table, one))
+    split = _split(table, content + labels)
+    taken = (*content, split) if split else content
+    return Chosen(
+        "image" if image else "text", content, labels or _labels(table, taken, asked.task), split
+    )
 
 
 def texts(table: Table, label: str | None = None) -> tuple[str, ...]:
     """Return the columns of ``table`` that make up the texts, none of them ``label``."""
-    rest = [name for name in table.names if name != label and name not in table.binary]
+    not_texts = table.binary | table.lists
+    rest = [name for name in table.names if name != label and name not in not_texts]
     main, headings = _named(rest, _TEXTS), {_plain(name) for name in _HEADINGS}
     found = [name for name in rest if name == main or _plain(name) in headings]
     found = found or [name for name in rest if _reads_like_text(table.sample[name])]
     full = [name for name in rest if any(table.sample[name])]
     if not found and label is None and len(full) == 2:
-        rest = [name for name in full if not _reads_like_labels(table.sample[name])]
+        rest = [name for name in full if not Classes.looks(table.sample[name])]
     if not found and len(rest) == 1:
         found = rest
     if not found:
@@ -175,20 +188,25 @@ def _share(cells: Sequence[str], test: Callable[[str], bool]) -> float:
     return sum(map(test, few)) / len(few) if few else 0.0
 
 
-def _label(table: Table, taken: Sequence[str]) -> str:
-    """Few different short cells in many rows are labels."""
+def _labels(table: Table, taken: Sequence[str], task: str | None) -> tuple[str, ...]:
+    """Return the column whose cells look like targets: of classes, if there is one.
+
+    Several columns of marks, 0 and 1, are labels together.
+    """
     rest = [name for name in table.names if name not in taken and name not in table.binary]
-    found = [name for name in rest if _reads_like_labels(table.sample[name])]
+    found: list[str] = []
+    kinds = [find(task)] if task else [*TASKS.values()]
+    marks = [name for name in rest if any(kind.marked(table.sample[name]) for kind in kinds)]
+    others = [name for name in rest if name not in marks and Classes.looks(table.sample[name])]
+    if len(marks) > 1 and not others:
+        return tuple(marks)
+    for kind in kinds:
+        found = found or [name for name in rest if kind.looks(table.sample[name])]
     if not found and len(rest) == 1:
-        return rest[0]
+        return (rest[0],)
     if len(found) != 1:
         raise _none(table, "label", found)
-    return found[0]
-
-
-def _reads_like_labels(cells: Sequence[str]) -> bool:
-    several = 2 <= len(set(cells)) <= max(2, len(cells) // 2)
-    return several and max(map(len, cells), default=0) <= _LONGEST_LABEL
+    return (found[0],)
 
 
 def _reads_like_text(cells: Sequence[str]) -> bool:
@@ -231,7 +249,7 @@ def _plain(name: str) -> str:
 
 
 def _wanted(asked: Asked) -> list[str]:
-    return [name for name in (*(asked.text or ()), asked.image, asked.label) if name]
+    return [name for name in (*(asked.text or ()), asked.image, *(asked.label or ())) if name]
 
 
 def _check(table: Table, asked: Asked) -> None:

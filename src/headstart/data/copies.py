@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.data.dataset import Dataset
+from headstart.tasks.task import Values
 
 Indices = npt.NDArray[np.int64]
 Fingerprints = npt.NDArray[np.uint64]
@@ -27,8 +28,10 @@ class Copies(NamedTuple):
 
     Attributes:
         reasons: index of each item that must go, and why.
-        duplicates: groups of one class within one split; all but the first go.
-        conflicts: groups of several classes; all go, for nobody knows which is right.
+        joined: index of each item whose copies lie in several places, and the target of all.
+        duplicates: groups of one target within one split; all but the first go.
+        conflicts: groups of several targets that the task cannot join; all go, for nobody knows
+            which is right.
         leaks: groups in training and in evaluation; the training copies go.
     """
 
@@ -36,17 +39,21 @@ class Copies(NamedTuple):
     duplicates: list[Indices]
     conflicts: list[Indices]
     leaks: list[Indices]
+    joined: dict[int, Values]
 
 
 def exact(dataset: Dataset, items: Indices, digests: npt.NDArray[np.bytes_]) -> Copies:
     """Sort out the exact copies among ``items``; ``digests`` is of shape (N,), for all items."""
-    found = Copies({}, [], [], [])
+    found = Copies({}, [], [], [], {})
     for group in _equal(items, digests[items]):
-        if len(np.unique(dataset.labels[group])) > 1:
-            found.conflicts.append(group)
-            found.reasons.update(_disputed(dataset, group))
-        else:
-            _same_class(dataset, group, found)
+        if dataset.targets and _differ(dataset.labels[group]):
+            one = dataset.targets.task.joined(dataset.labels[group])
+            if one is None:
+                found.conflicts.append(group)
+                found.reasons.update(_disputed(dataset, group))
+                continue
+            found.joined.update((int(index), one) for index in group)
+        _same_class(dataset, group, found)
     return found
 
 
@@ -61,11 +68,15 @@ def _equal(items: Indices, keys: npt.NDArray[np.generic]) -> Iterator[Indices]:
     yield from sorted(groups, key=lambda group: int(group[0]))
 
 
+def _differ(values: Values) -> bool:
+    return bool((values != values[0]).any())
+
+
 def _disputed(dataset: Dataset, group: Indices) -> Iterator[tuple[int, str]]:
-    labels = dataset.labels[group]
-    for index, label in zip(group, labels, strict=True):
-        other = group[labels != label][0]
-        name, known_as = dataset.names[int(other)], dataset.classes[dataset.labels[other]]
+    values = dataset.labels[group].reshape(len(group), -1)
+    for index, value in zip(group, values, strict=True):
+        other = int(group[(values != value).any(axis=1)][0])
+        name, known_as = dataset.names[other], dataset.said(other)
         yield int(index), f"same content as {name}, which is labelled '{known_as}'"
 
 

@@ -1,9 +1,9 @@
-"""What every reader returns: items, their labels, and where they came from."""
+"""What every reader returns: items, their targets if they have any, and where they came from."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,10 @@ from typing import Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
+
+from headstart.errors import DataError
+from headstart.store import digest
+from headstart.tasks.task import Targets, Values
 
 Kind = Literal["image", "text"]
 Split = Literal["train", "val", "test", ""]
@@ -25,7 +29,7 @@ class Rejected(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Items with labels; nothing is decoded yet.
+    """Items, with targets or without; nothing is decoded yet.
 
     ``content(i)`` returns the bytes of item ``i``: a file's, or a text's in UTF-8. It may raise
     `OSError` or `ItemError`, which the audit turns into a `Rejected`.
@@ -35,28 +39,72 @@ class Dataset:
         root: what was read, for messages and for the bundle.
         names: shape (N,), how an item is called in reports: a path relative to ``root``, or
             ``table.csv:17`` for row 17 of a table.
-        labels: shape (N,), index into ``classes``.
-        classes: the class names, sorted (numbers by value).
+        targets: what is to be predicted, and each item's right answer; None for items without.
         splits: shape (N,), "train", "val", "test", or "" where the data do not say.
         content: from an index to the item's bytes.
         rejected: what reading already found unusable (no label, file missing, not an image).
         empty_classes: classes that exist, as a folder say, but hold nothing usable.
         columns: of a table: the text columns that were joined, or the image column.
+        digests: shape (N,), of each item's content, where an audit has read them all.
+        domains: shape (N,), where each item comes from, if the data say so.
     """
 
     kind: Kind
     root: Path
     names: Sequence[str]
-    labels: npt.NDArray[np.int64]
-    classes: tuple[str, ...]
+    targets: Targets | None
     splits: npt.NDArray[np.str_]
     content: Callable[[int], bytes]
     rejected: tuple[Rejected, ...] = ()
     empty_classes: tuple[str, ...] = field(default=())
     columns: tuple[str, ...] = ()
+    digests: npt.NDArray[np.bytes_] | None = None
+    domains: npt.NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.splits)
+
+    @property
+    def known(self) -> Targets:
+        """The targets.
+
+        Raises:
+            DataError: the items have none.
+        """
+        if self.targets is None:
+            raise DataError(
+                f"the items of {self.root} have no labels; to learn from them or to measure on "
+                "them, give class folders, or a table with a label column."
+            )
+        return self.targets
+
+    @property
+    def labels(self) -> Values:
+        """The values of the targets: of classes, shape (N,), indices into `classes`."""
+        return self.known.values
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes or labels, sorted (numbers by value); none where there are none."""
+        return self.targets.task.names if self.targets else ()
+
+    def without(self, faults: Mapping[int, str]) -> Dataset:
+        """Return the data set of the items without ``faults``, which are rejected with them."""
+        if not faults:
+            return self
+        bad = tuple(Rejected(self.names[i], faults[i]) for i in sorted(faults))
+        good = np.setdiff1d(np.arange(len(self)), list(faults))
+        return replace(self.take(good), rejected=self.rejected + bad)
+
+    def digest(self, index: int) -> bytes:
+        """Return the digest of an item's content: the audit's, or else of what is read now."""
+        known = bytes(self.digests[index]) if self.digests is not None else b""
+        # NumPy drops the zeros at the end of such a text.
+        return known.ljust(16, b"\0") if known else digest(self.content(index))
+
+    def said(self, index: int) -> str:
+        """Return the target of an item as a person would write it; empty without one."""
+        return self.targets.said(index) if self.targets else ""
 
     def take(self, indices: npt.NDArray[np.int64] | Sequence[int]) -> Dataset:
         """Return the data set of the items at ``indices``, in that order; classes stay."""
@@ -64,9 +112,11 @@ class Dataset:
         return replace(
             self,
             names=Taken(self.names, chosen),
-            labels=self.labels[chosen],
+            targets=self.targets.take(chosen) if self.targets else None,
             splits=self.splits[chosen],
             content=partial(at, self.content, chosen),
+            digests=None if self.digests is None else self.digests[chosen],
+            domains=None if self.domains is None else self.domains[chosen],
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,9 @@ from headstart.data import encoding
 from headstart.data.dataset import Dataset, Kind, Rejected
 from headstart.errors import DataError
 from headstart.progress import log
+from headstart.tasks.cells import Cells
+from headstart.tasks.classes import in_order
+from headstart.tasks.registry import read as read_targets
 
 SUFFIXES: dict[Kind, frozenset[str]] = {
     "image": frozenset(
@@ -123,26 +125,7 @@ def shown(path: str, root: Path | None = None) -> str:
     return os.fsencode(path).decode("utf-8", errors="replace").replace(os.sep, "/")
 
 
-def in_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Return class ``names``, each once, sorted; by value if all are numbers.
-
-    >>> in_order(["10", "9", "9"]), in_order(["10", "9", "b"])
-    (('9', '10'), ('10', '9', 'b'))
-    """
-    names = set(names)
-    try:
-        return tuple(sorted(names, key=lambda name: (_value(name), name)))
-    except ValueError:
-        return tuple(sorted(names))
-
-
-def _value(name: str) -> float:
-    if math.isnan(value := float(name)):
-        raise ValueError("what is not a number has no place among numbers")
-    return value
-
-
-def read_folders(root: Path, kind: Kind | None = None) -> Dataset:
+def read_folders(root: Path, kind: Kind | None = None, task: str | None = None) -> Dataset:
     """Return the items under the class folders of ``root``, in splits if it has those.
 
     Raises:
@@ -164,26 +147,32 @@ def read_folders(root: Path, kind: Kind | None = None) -> Dataset:
         for one in loose
         if one.suffix in SUFFIXES[kind]
     ]
-    return _dataset(kind, root, good, rejected, names)
+    return _dataset(kind, root, good, rejected, names, task)
 
 
 def _dataset(
-    kind: Kind, root: Path, found: Sequence[_Found], rejected: list[Rejected], names: set[str]
+    kind: Kind,
+    root: Path,
+    found: Sequence[_Found],
+    rejected: list[Rejected],
+    names: set[str],
+    task: str | None,
 ) -> Dataset:
-    classes = in_order(one.label for one in found)
-    index = {name: i for i, name in enumerate(classes)}
+    values, codes = np.unique([one.label for one in found], return_inverse=True)
+    cells = Cells(values.tolist(), codes, f"{root}: the names of its folders", len(found))
+    targets, faults = read_targets(cells, task or "classes")
     paths = [one.entry.path for one in found]
-    return Dataset(
+    whole = Dataset(
         kind=kind,
         root=root,
         names=[shown(path, root) for path in paths],
-        labels=np.array([index[one.label] for one in found], np.int64),
-        classes=classes,
+        targets=targets,
         splits=np.array([one.split for one in found], "U5"),
         content=partial(_content_of, paths, kind),
         rejected=tuple(Rejected(shown(path, root), why) for path, why in rejected),
-        empty_classes=in_order(names - set(classes)),
+        empty_classes=in_order(names - set(values)),
     )
+    return whole.without(faults)
 
 
 def _content_of(paths: list[str], kind: Kind, index: int) -> bytes:
@@ -312,6 +301,12 @@ def _kind(found: Iterable[Entry]) -> Kind:
     images = sum(suffix in SUFFIXES["image"] for suffix in suffixes)
     texts = sum(suffix in SUFFIXES["text"] for suffix in suffixes)
     return "text" if texts > images else "image"
+
+
+def kind_of(root: Path) -> Kind:
+    """Return the kind of most files under ``root``, by their names."""
+    top = entry_of(str(root))
+    return _kind(one for one in walk(top, {top.key}) if isinstance(one, Entry))
 
 
 def _problem(entry: Entry, kind: Kind) -> str:

@@ -1,17 +1,22 @@
-"""Items to predict: files, folders and tables, without labels."""
+"""Items to predict: files, folders, tables, and what is in memory already, without targets."""
 
 from __future__ import annotations
 
+import io
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
 
 from headstart.data import folders
 from headstart.data.dataset import Kind, Names, Rejected
 from headstart.errors import ItemError
+
+_IN_PNG = {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"}
 
 
 class Items(NamedTuple):
@@ -105,6 +110,32 @@ def _inside(top: folders.Entry, kind: Kind) -> Iterator[folders.Entry | Rejected
 def of_texts(texts: Sequence[str]) -> Items:
     """Return ``texts`` themselves as items, each called by what it says."""
     return Items(texts, lambda index: texts[index].encode("utf-8", "replace"))
+
+
+def of_bytes(contents: Sequence[bytes], names: Sequence[str]) -> Items:
+    """Return items whose ``contents``, as a file would hold them, are in memory."""
+    return Items(names, contents.__getitem__)
+
+
+def packed(picture: Any) -> bytes:
+    """Return a Pillow picture, an array or bytes as the content of a file; nothing is lost.
+
+    Raises:
+        ItemError: it is something else.
+    """
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return bytes(picture)
+    buffer = io.BytesIO()
+    if hasattr(picture, "save") and hasattr(picture, "convert"):
+        plain = picture if picture.mode in _IN_PNG else picture.convert("RGB")
+        plain.save(buffer, "PNG", exif=picture.getexif())
+    elif hasattr(picture, "__array__"):
+        np.save(buffer, np.ascontiguousarray(picture), allow_pickle=False)
+    else:
+        raise ItemError(
+            f"{type(picture).__name__} is no item; give a path, bytes, an array or a picture"
+        )
+    return buffer.getvalue()
 
 
 def arriving(stream: BinaryIO) -> Iterator[list[str]]:

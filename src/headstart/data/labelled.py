@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.data import columns, folders, tables
-from headstart.data.cells import Cells, RowNames, keep
+from headstart.data.cells import Cells as Kept
+from headstart.data.cells import RowNames, keep
 from headstart.data.columns import Asked, Chosen
 from headstart.data.dataset import Dataset, Kind, Rejected, Split, at
 from headstart.data.items import Items, Joined
@@ -20,19 +21,18 @@ from headstart.data.pictures import Pictures
 from headstart.data.tables import Table
 from headstart.errors import DataError, ItemError
 from headstart.progress import log
+from headstart.tasks.cells import Cells, marks
+from headstart.tasks.classes import is_number, no_classes
+from headstart.tasks.registry import read as read_targets
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Positions = npt.NDArray[np.int64]
 
-_FEW = 20
-"""So many different numbers can always be classes."""
-
 _MOST = 100_000
-"""So many different labels can never be classes; all are held in memory, unlike the rows."""
+"""So many different words can never be labels; all are held in memory, unlike the rows."""
 
-_SHORT = 40
 _MISSING = frozenset({"", "nan", "<na>"})
 
 
@@ -41,6 +41,7 @@ class _Column:
 
     def __init__(self) -> None:
         self.values: dict[str, int] = {}
+        self.words = 0  # how many of them are no numbers
         self._parts: list[npt.NDArray[np.int32]] = []
 
     def add(self, cells: pa.Array) -> None:
@@ -50,8 +51,12 @@ class _Column:
         self._parts.append(np.array([*here, -1], np.int32)[codes])
 
     def _code(self, name: str) -> int:
-        missing = name.casefold() in _MISSING
-        return -1 if missing else self.values.setdefault(name, len(self.values))
+        if name.casefold() in _MISSING:
+            return -1
+        if name not in self.values:
+            self.values[name] = len(self.values)
+            self.words += not is_number(name)
+        return self.values[name]
 
     def codes(self) -> npt.NDArray[np.int32]:
         return np.concatenate([np.empty(0, np.int32), *self._parts])
@@ -98,12 +103,16 @@ def read_tables(
         chosen = chosen._replace(split=None)
     parts = [_part(table, split, chosen, pictures, root)]
     for split, path in more:
-        wanted = [*chosen.content, chosen.label]
+        wanted = [*chosen.content, *chosen.labels]
         table = tables.open_table(path, partial(columns.follows, wanted=wanted))
         if _has_labels(table, chosen):
             pictures = _pictures(_folder(table, images))
             parts.append(_part(table, split, chosen, pictures, root))
-    return _together(parts, chosen, root)
+    return _together(parts, chosen, root, asked.task)
+
+
+def _where(path: Path, column: str) -> str:
+    return f"{path}: column '{column}'"
 
 
 def _folder(table: Table, images: Path | None) -> Path:
@@ -117,9 +126,10 @@ def _folder(table: Table, images: Path | None) -> Path:
 def _has_labels(table: Table, chosen: Chosen) -> bool:
     """Return whether ``table`` has labels; Kaggle lays the items of a contest beside the others."""
     _require(table, chosen.content)
-    if chosen.label not in table.names:
-        log.warning("not reading %s: it has no column '%s'", table.path, chosen.label)
-    return chosen.label in table.names
+    missing = [name for name in chosen.labels if name not in table.names]
+    if missing:
+        log.warning("not reading %s: it has no column '%s'", table.path, missing[0])
+    return not missing
 
 
 def _require(table: Table, names: Sequence[str]) -> None:
@@ -154,25 +164,27 @@ def _part(
     )
 
 
-def _together(parts: Sequence[_Part], chosen: Chosen, root: Path) -> Dataset:
+def _together(parts: Sequence[_Part], chosen: Chosen, root: Path, task: str | None) -> Dataset:
     names = Joined([part.names for part in parts])
-    classes = folders.in_order(chain.from_iterable(part.values for part in parts))
     rejected = tuple(chain.from_iterable(part.rejected for part in parts))
-    _refuse_numbers(root, chosen.label, classes, len(names) + len(rejected))
+    index: dict[str, int] = {}
+    for value in chain.from_iterable(part.values for part in parts):
+        index.setdefault(value, len(index))
+    codes = [np.array([index[name] for name in part.values])[part.labels] for part in parts]
+    where, rows = _where(root, chosen.label), len(names) + len(rejected)
+    targets, faults = read_targets(Cells([*index], np.concatenate(codes), where, rows), task)
     splits = [part.splits for part in parts]
-    index = {name: i for i, name in enumerate(classes)}
-    numbers = (np.array([index[name] for name in part.values])[part.labels] for part in parts)
-    return Dataset(
+    whole = Dataset(
         kind=chosen.kind,
         root=root,
         names=names,
-        labels=np.concatenate([*numbers]),
-        classes=classes,
+        targets=targets,
         splits=np.concatenate(splits) if len(splits) > 1 else splits[0],
         content=partial(_content, names, [part.content for part in parts]),
         rejected=rejected,
         columns=chosen.content,
     )
+    return whole.without(faults)
 
 
 def _content(names: Joined, parts: Sequence[Callable[[int], bytes]], index: int) -> bytes:
@@ -229,19 +241,28 @@ def _passing(
     table: Table, chosen: Chosen, labels: _Column, splits: _Column
 ) -> Iterator[pa.RecordBatch]:
     """Yield the content columns; labels and splits are noted while they pass."""
-    names = [*chosen.content, chosen.label, *filter(None, [chosen.split])]
+    names = [*chosen.content, *chosen.labels, *filter(None, [chosen.split])]
     for batch in table.pieces(list(dict.fromkeys(names))):
-        labels.add(batch.column(chosen.label))
-        if len(labels.values) > _MOST:
+        labels.add(_marked(batch, chosen.labels))
+        if labels.words > _MOST:
             many = f"more than {_MOST:,} different values"
-            raise _no_classes(table.path, chosen.label, labels.values, many)
+            raise no_classes(_where(table.path, chosen.label), labels.values, many)
         if chosen.split:
             splits.add(batch.column(chosen.split))
         yield batch.select(list(chosen.content))
 
 
+def _marked(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
+    """Return the label column, or the names of those that mark a label in each row, as lists."""
+    if len(columns) == 1:
+        return batch.column(columns[0])
+    import pyarrow as pa
+
+    return pa.array(marks(columns, [batch.column(name).to_pylist() for name in columns]))
+
+
 def _contents(
-    table: Table, kind: Kind, content: Sequence[str], cells: Cells, pictures: Callable[[], Pictures]
+    table: Table, kind: Kind, content: Sequence[str], cells: Kept, pictures: Callable[[], Pictures]
 ) -> _Contents:
     if kind == "text":
         return _Contents(partial(_joined, cells), None, {})
@@ -255,12 +276,12 @@ def _contents(
     return _Contents(partial(_picture, paths), paths, why)
 
 
-def _joined(cells: Cells, index: int) -> bytes:
+def _joined(cells: Kept, index: int) -> bytes:
     row = cells.row(index)
     return " ".join(cell for cell in row if isinstance(cell, str) and cell).encode()
 
 
-def _bytes(cells: Cells, index: int) -> bytes:
+def _bytes(cells: Kept, index: int) -> bytes:
     cell = cells.row(index)[0]
     return cell if isinstance(cell, bytes) else b""
 
@@ -304,30 +325,6 @@ def _class_name(value: str, meanings: Sequence[str] | None) -> str:
         return meanings[int(number)]
     # A column of whole numbers with gaps comes out of many tools as 1.0, 2.0.
     return str(int(number)) if "." in value else value
-
-
-def _refuse_numbers(root: Path, label: str, classes: Sequence[str], rows: int) -> None:
-    numbers = [float(name) for name in classes if _numeric(name)]
-    if len(classes) <= _FEW or len(numbers) < len(classes):
-        return
-    whole = all(number.is_integer() for number in numbers)
-    if len(classes) > rows / 2 or not whole:
-        raise _no_classes(root, label, classes, f"{len(classes)} different numbers in {rows} rows")
-
-
-def _no_classes(path: Path, label: str, values: Iterable[str], what: str) -> DataError:
-    few = ", ".join(value[:_SHORT] for value in islice(values, 3))
-    return DataError(
-        f"{path}: column '{label}' holds {what}, such as {few}; that is something to measure or to"
-        " read, not a class. Name the column with the classes with label_column (--label-column)"
-    )
-
-
-def _numeric(value: str) -> bool:
-    try:
-        return bool(np.isfinite(float(value)))
-    except ValueError:
-        return False
 
 
 def _nothing(table: Table, why: dict[int, str]) -> str:

@@ -7,10 +7,15 @@ headstart.errors.DataError: no such file or folder: '/no/such/place'. Headstart 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import groupby
+from os import PathLike
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+import numpy as np
 
 from headstart.data import folders, items, tables
 from headstart.data.columns import Asked
@@ -52,11 +57,24 @@ def _read_from(source: str | Path, run: Reading) -> Dataset:
         raise _missing(path)
     beside = run.images.expanduser() if run.images else None
     kind = cast("Kind | None", run.kind)
-    asked = Asked(run.text_column, run.image_column, run.label_column, kind)
+    asked = Asked(run.text_column, run.image_column, run.label_column, kind, run.task)
     try:
+        if not run.labelled:
+            return _unlabelled(path, kind, run.text_column)
         return _read(path, asked, beside)
     except OSError as error:
         raise DataError(f"'{error.filename or path}' cannot be read: {error.strerror}") from error
+
+
+def _unlabelled(path: Path, kind: Kind | None, text: Sequence[str] | None) -> Dataset:
+    """Return the items at ``path`` without targets."""
+    if kind is None:
+        kind = folders.kind_of(path) if path.is_dir() else "text"
+    found = read_items(path, kind, text_columns=text)
+    if not len(found.names):
+        raise DataError(f"no {kind}s in {path}. {folders.LAYOUTS}")
+    splits = np.full(len(found.names), "", "U5")
+    return Dataset(kind, path, found.names, None, splits, found.content)
 
 
 def _read(path: Path, asked: Asked, images: Path | None) -> Dataset:
@@ -68,7 +86,7 @@ def _read(path: Path, asked: Asked, images: Path | None) -> Dataset:
     if not found:
         if any([images, *asked[:3]]):
             raise UsageError(f"images and columns are of tables, and {path} holds none.")
-        return folders.read_folders(path, asked.kind)
+        return folders.read_folders(path, asked.kind, asked.task)
     return read_tables(found, asked, images, path)
 
 
@@ -97,22 +115,48 @@ def _by_split(found: Sequence[Path]) -> dict[Split, Path]:
     return {name: ones[0] for name, ones in splits.items() if ones}
 
 
-def read_items(
-    sources: Sequence[str | Path],
-    kind: Kind,
-    *,
-    text_columns: Sequence[str] | None = None,
-) -> Items:
+def read_items(sources: Any, kind: Kind, *, text_columns: Sequence[str] | None = None) -> Items:
     """Return the items at ``sources``, in that order, for prediction; nothing is decoded yet.
 
     Args:
-        sources: files, folders (read with all below them) and tables. What does not exist becomes
-            an item too, whose content raises `ItemError`.
+        sources: one or several of: paths of files, of folders (read with all below them) and of
+            tables, where what does not exist becomes an item too, whose content raises
+            `ItemError`; Pillow's pictures, arrays of one (H, W), (H, W, C) or several pictures
+            (N, H, W, C), bytes as a file holds them; of texts also sentences: what has a space in
+            it and is no path.
         kind: what the items are.
         text_columns: the columns of a table that hold the text; found by looking where a table
             has none of that name, or if not given.
     """
-    return items.join(_part(Path(source).expanduser(), kind, text_columns) for source in sources)
+    if _is_one(sources):
+        sources = [sources]
+
+    def form(source: Any) -> str:
+        if not isinstance(source, str | PathLike):
+            return "memory"
+        return "sentence" if kind == "text" and _is_sentence(source) else "path"
+
+    parts = []
+    for what, group in groupby(sources, form):
+        if what == "sentence":
+            parts.append(items.of_texts(list(group)))
+        elif what == "memory":
+            contents = [items.packed(one) for one in group]
+            parts.append(items.of_bytes(contents, [f"item {i}" for i in range(len(contents))]))
+        else:
+            parts += [_part(Path(one).expanduser(), kind, text_columns) for one in group]
+    return items.join(parts)
+
+
+def _is_one(sources: Any) -> bool:
+    several = isinstance(sources, Iterable) and not isinstance(sources, str | bytes | PathLike)
+    return not several or getattr(sources, "ndim", 4) < 4
+
+
+def _is_sentence(source: str | PathLike[str]) -> bool:
+    if isinstance(source, PathLike) or not any(map(str.isspace, source)):
+        return False
+    return not os.path.exists(os.path.expanduser(source))
 
 
 def _part(path: Path, kind: Kind, text_columns: Sequence[str] | None) -> Items:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from headstart.data.dataset import Dataset
-from headstart.data.images import Preprocess, examine
+from headstart.data.images import Decoded, Preprocess, examine
 from headstart.data.texts import Tokenize, clean_text
 from headstart.errors import ItemError
 from headstart.store import DIGEST, Store, digest, home
@@ -59,8 +59,8 @@ class Scanned:
         height: of the upright image, in pixels; 0 for a text.
         mode: the kind of pixels in the file, in Pillow's words; empty for a text.
         fingerprint: 64 bits that near copies share: images up to a few bits, texts exactly.
-        prepared: where it was asked for, what the preprocessing's ``rows`` takes: of an image
-            the network's input, shape (H, W, C), of a text the text.
+        prepared: for each `Want` what its preprocessing's ``rows`` takes: of an image the
+            network's input, shape (H, W, C), of a text the text; None where it is not needed.
     """
 
     index: int
@@ -70,7 +70,20 @@ class Scanned:
     height: int = 0
     mode: str = ""
     fingerprint: int = 0
-    prepared: npt.NDArray[np.uint8] | str | None = None
+    prepared: tuple[npt.NDArray[np.uint8] | str | None, ...] = ()
+
+
+class Want(NamedTuple):
+    """An input that a network needs of each item, besides its facts.
+
+    Attributes:
+        preprocess: how it is made.
+        skip: asked with a digest whether it is not needed, for it is in a store already. Called
+            in the thread that iterates.
+    """
+
+    preprocess: Preprocess | Tokenize
+    skip: Callable[[bytes], bool] = lambda digest: False
 
 
 class _Content(NamedTuple):
@@ -85,46 +98,34 @@ class _Job(NamedTuple):
 
     content: _Content
     known: Scanned | None
-    preprocess: Preprocess | None
+    wanted: tuple[Preprocess | Tokenize | None, ...]
 
 
 def scan(
-    dataset: Dataset,
-    *,
-    preprocess: Preprocess | Tokenize | None = None,
-    skip: Callable[[bytes], bool] | None = None,
-    workers: int | None = None,
+    dataset: Dataset, *, wants: Sequence[Want] = (), workers: int | None = None
 ) -> Iterator[Scanned]:
     """Yield one `Scanned` for each item, in order; nothing here stops at a bad item.
 
     Args:
-        dataset: its items are read and unpacked in threads, a few at a time.
-        preprocess: also prepare each item as the network's input.
-        skip: asked with a digest whether that input is not needed, for it is in a store already.
-            Called in the thread that iterates.
+        dataset: its items are read, once each, and unpacked in threads, a few at a time.
+        wants: also prepare each item as these networks' inputs.
         workers: the number of threads; by default one a processor, at most eight.
     """
-    if isinstance(preprocess, Tokenize) or dataset.kind == "text":
-        wanted = preprocess is not None
-        return (_scan_text(_read(dataset, i), wanted, skip) for i in range(len(dataset)))
-    return _scan_images(dataset, preprocess, skip, workers or _processors())
+    if dataset.kind == "text":
+        return (_scan_text(_read(dataset, i), wants) for i in range(len(dataset)))
+    return _scan_images(dataset, wants, workers or _processors())
 
 
 def _processors() -> int:
     return min(8, os.cpu_count() or 1)
 
 
-def _scan_images(
-    dataset: Dataset,
-    preprocess: Preprocess | None,
-    skip: Callable[[bytes], bool] | None,
-    workers: int,
-) -> Iterator[Scanned]:
+def _scan_images(dataset: Dataset, wants: Sequence[Want], workers: int) -> Iterator[Scanned]:
     store = Store(home() / "facts" / "image-v1", _FIELDS)
     # Only this thread touches the store; the workers read, hash and unpack.
     with ThreadPoolExecutor(workers, "headstart-scan") as pool:
         read = _in_order(pool, partial(_read, dataset), range(len(dataset)), _WINDOW * workers)
-        jobs = (_job(content, store, preprocess, skip) for content in read)
+        jobs = (_job(content, store, wants) for content in read)
         try:
             for new, scanned in _in_order(pool, _finish, jobs, _WINDOW * workers):
                 if new is not None:
@@ -154,21 +155,16 @@ def _read(dataset: Dataset, index: int) -> _Content:
         return _Content(index, b"", b"", f"cannot be read: {error.strerror or error}")
     except ItemError as error:
         return _Content(index, b"", b"", str(error))
-    return _Content(index, digest(content), content, "")
+    known = bytes(dataset.digests[index]) if dataset.digests is not None else b""
+    return _Content(index, known or digest(content), content, "")
 
 
-def _job(
-    content: _Content,
-    store: Store,
-    preprocess: Preprocess | None,
-    skip: Callable[[bytes], bool] | None,
-) -> _Job:
+def _job(content: _Content, store: Store, wants: Sequence[Want]) -> _Job:
     if content.fault:
-        return _Job(content, Scanned(content.item, b"", content.fault), None)
+        return _Job(content, Scanned(content.item, b"", content.fault), ())
     known = _recall(store, content)
-    if preprocess and skip and skip(content.digest):
-        preprocess = None
-    return _Job(content, known, preprocess)
+    wanted = tuple(None if one.skip(content.digest) else one.preprocess for one in wants)
+    return _Job(content, known, wanted)
 
 
 def _recall(store: Store, content: _Content) -> Scanned | None:
@@ -193,45 +189,51 @@ def _row(facts: Scanned) -> npt.NDArray[np.void]:
 
 def _finish(job: _Job) -> tuple[Scanned | None, Scanned]:
     """Return the facts if they are new, and the result, which may hold more than the facts."""
-    if job.known and (job.known.fault or not job.preprocess):
+    needed = [one for one in job.wanted if isinstance(one, Preprocess)]
+    if job.known and (job.known.fault or not needed):
         return None, job.known
     index, key, content, _ = job.content
-    shorter = job.preprocess.resize if job.preprocess else _SIDE
+    sizes = [one.resize for one in needed] or [_SIDE]
     try:
-        decoded = examine(content, shorter)
+        # A JPEG is decoded no larger than it is needed, so once for each size.
+        decoded = {size: examine(content, size) for size in dict.fromkeys(sizes)}
     except ItemError as error:
         facts = Scanned(index, key, str(error))
         return facts, facts
-    hashed = job.known.fingerprint if job.known else image_fingerprint(decoded.image)
-    facts = Scanned(index, key, "", decoded.width, decoded.height, decoded.mode, hashed)
-    return None if job.known else facts, _prepared(facts, decoded.image, job.preprocess)
+    first = decoded[sizes[0]]
+    hashed = job.known.fingerprint if job.known else image_fingerprint(first.image)
+    facts = Scanned(index, key, "", first.width, first.height, first.mode, hashed)
+    return None if job.known else facts, _prepared(facts, decoded, job.wanted)
 
 
 def _prepared(
-    facts: Scanned, image: Image.Image | npt.NDArray[np.uint8], preprocess: Preprocess | None
+    facts: Scanned,
+    decoded: dict[int, Decoded],
+    wanted: Sequence[Preprocess | Tokenize | None],
 ) -> Scanned:
     # A wrong number of channels is a fault for this network only, so it is not kept as a fact.
-    if preprocess is None:
-        return facts
     try:
-        return replace(facts, prepared=preprocess.prepare(image))
+        made = tuple(
+            one.prepare(decoded[one.resize].image) if isinstance(one, Preprocess) else None
+            for one in wanted
+        )
     except (ItemError, MemoryError) as error:
         return replace(facts, fault=str(error) or "too large for the memory of this machine")
+    return replace(facts, prepared=made)
 
 
-def _scan_text(content: _Content, wanted: bool, skip: Callable[[bytes], bool] | None) -> Scanned:
+def _scan_text(content: _Content, wants: Sequence[Want]) -> Scanned:
     key = content.digest
     if content.fault:
         return Scanned(content.item, key, content.fault)
     text = content.content.decode("utf-8", errors="replace")
     fault = "" if clean_text(text) else "empty text" + " after cleaning" * bool(text.strip())
-    needed = wanted and not fault and not (skip and skip(key))
     return Scanned(
         content.item,
         key,
         fault,
         fingerprint=text_fingerprint(text),
-        prepared=text if needed else None,
+        prepared=() if fault else tuple(None if one.skip(key) else text for one in wants),
     )
 
 

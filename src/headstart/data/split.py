@@ -1,4 +1,4 @@
-"""Which items train and which are held out: stratified, seeded, and nested."""
+"""Which items train and which are held out, as their task divides them: seeded, and nested."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from headstart.data.dataset import Dataset
 from headstart.errors import DataError, UsageError
+from headstart.tasks.task import Targets
 
 Indices = npt.NDArray[np.int64]
 
@@ -27,8 +28,9 @@ def split(dataset: Dataset, usable: Indices, *, val: float = 0.2, seed: int = 0)
     """Return which of the ``usable`` items train and which are held out for evaluation.
 
     Where the data bring both, their own split is used: train and val, or else train and test; items
-    that are in neither train with the rest. Otherwise a share ``val`` of each class is held out,
-    rounded, at least one item of a class that has two; the only item of a class trains.
+    that are in neither train with the rest. Otherwise a share ``val`` is held out, of each
+    class, rounded, at least one item of a class that has two; the only item of a class trains.
+    Other tasks divide otherwise, see `headstart.tasks`.
 
     Raises:
         UsageError: ``val`` is not between 0 and 1, or ``seed`` is negative.
@@ -39,43 +41,44 @@ def split(dataset: Dataset, usable: Indices, *, val: float = 0.2, seed: int = 0)
     if own is not None:
         train, held_out = own
         return Split(usable[train], usable[held_out])
-    return _stratified(dataset.labels, usable, val, [seed, _SPLIT])
+    return _parted(dataset.known, usable, val, [seed, _SPLIT])
 
 
-def inner(labels: Indices, train: Indices, *, fraction: float = 0.2, seed: int = 0) -> Split:
+def inner(targets: Targets, train: Indices, *, fraction: float = 0.2, seed: int = 0) -> Split:
     """Return ``train`` in two parts, to fit on and to choose by; nothing else is touched.
 
     Args:
-        labels: shape (N,), of the whole data set.
-        train: indices into ``labels``.
+        targets: of the whole data set.
+        train: indices into them.
         fraction: the share of each class to choose by; the only item of a class is for fitting.
         seed: the same seed gives the same parts.
     """
     check_share("fraction", fraction)
-    return _stratified(labels, np.sort(np.asarray(train, np.int64)), fraction, [seed, _INNER])
+    return _parted(targets, np.sort(np.asarray(train, np.int64)), fraction, [seed, _INNER])
 
 
 def draw(
-    labels: Indices,
+    targets: Targets,
     train: Indices,
     shots: int | Literal["all"] | None,
     *,
     seed: int = 0,
     draw: int = 0,
 ) -> Indices:
-    """Return ``shots`` random training items of each class, sorted.
+    """Return ``shots`` random training items of each class or label (of numbers: in all), sorted.
 
     Draws are nested: with 8 shots come the items that the same draw with 4 shots has, and more. A
     class with fewer items gives all it has. A class's items do not depend on the other classes.
 
     Args:
-        labels: shape (N,), of the whole data set.
-        train: indices into ``labels``.
+        targets: of the whole data set.
+        train: indices into them.
         shots: how many of each class; None or "all" for every one.
         seed: with ``draw``, fixes the choice.
         draw: which of several random choices.
 
-    >>> draw(np.array([0, 0, 1, 1]), np.array([0, 1, 2]), 1).size
+    >>> from headstart.tasks.classes import Classes
+    >>> draw(Targets(Classes(("a", "b")), np.array([0, 0, 1, 1])), np.array([0, 1, 2]), 1).size
     2
     """
     train = np.sort(np.asarray(train, np.int64))
@@ -83,8 +86,11 @@ def draw(
         return train
     if shots < 1:
         raise UsageError(f"shots must be at least 1, or 'all'; got {shots}")
-    shuffled = _shuffled(labels, train, [seed, _DRAW, draw])
-    return _sorted([members[:shots] for members in shuffled])
+    return targets.task.draw(targets.values, train, shots, [seed, _DRAW, draw])
+
+
+def _parted(targets: Targets, items: Indices, share: float, seeds: list[int]) -> Split:
+    return Split(*targets.task.part(targets.values, items, share, seeds))
 
 
 def _own(splits: npt.NDArray[np.str_]) -> tuple[npt.NDArray[np.bool_], ...] | None:
@@ -95,35 +101,6 @@ def _own(splits: npt.NDArray[np.str_]) -> tuple[npt.NDArray[np.bool_], ...] | No
         if (splits == name).any():
             return train, splits == name
     return None
-
-
-def _stratified(labels: Indices, items: Indices, share: float, seeds: list[int]) -> Split:
-    kept, out = [], []
-    for members in _shuffled(labels, items, seeds):
-        count = _count(len(members), share)
-        out.append(members[:count])
-        kept.append(members[count:])
-    return Split(_sorted(kept), _sorted(out))
-
-
-def _count(members: int, share: float) -> int:
-    """How many of a class are held out; both sides get one where there are two."""
-    return min(max(1, round(share * members)), members - 1) if members > 1 else 0
-
-
-def _shuffled(labels: Indices, items: Indices, seeds: list[int]) -> list[Indices]:
-    if min(seeds) < 0:
-        raise UsageError(f"seed and draw must be 0 or more; got {seeds[0]} and {seeds[-1]}")
-    by_label = items[np.argsort(labels[items], kind="stable")]
-    present, starts = np.unique(labels[by_label], return_index=True)
-    return [
-        np.random.default_rng([*seeds, int(label)]).permutation(members)
-        for label, members in zip(present, np.split(by_label, starts[1:]), strict=False)
-    ]
-
-
-def _sorted(parts: list[Indices]) -> Indices:
-    return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
 
 def check_share(name: str, share: float) -> None:

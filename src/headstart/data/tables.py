@@ -41,6 +41,7 @@ class Table:
         bad: filled by ``pieces``: the numbers of the rows that were left out, and why.
         binary: those columns that hold the images themselves.
         meanings: what the numbers of a column stand for, where the file says so.
+        lists: those columns whose cells are lists, as JSON.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Table:
     bad: dict[int, str] = field(default_factory=dict)
     binary: frozenset[str] = frozenset()
     meanings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    lists: frozenset[str] = frozenset()
 
 
 def looks_like_header(rows: Rows) -> bool:
@@ -182,7 +184,8 @@ def _jsonl(path: Path, is_header: Callable[[Rows], bool]) -> Table:
         )
     names = tuple(dict.fromkeys(key for row in first for key in row))
     sample = {key: tuple(_json_text(row.get(key)) or "" for row in first) for key in names}
-    return Table(path, names, sample, 1, pieces, bad)
+    lists = frozenset(key for key in names if any(isinstance(row.get(key), list) for row in first))
+    return Table(path, names, sample, 1, pieces, bad, lists=lists)
 
 
 def _json_rows(path: Path, name: str, bad: dict[int, str]) -> Iterator[dict[str, Any]]:
@@ -216,7 +219,8 @@ def _parquet(path: Path, is_header: Callable[[Rows], bool]) -> Table:
     if len(set(schema.names)) < len(schema):
         raise DataError(f"{path} has several columns of one name: {', '.join(schema.names)}")
     binary = frozenset(one.name for one in schema if _holds_images(file, one))
-    textual = [one.name for one in schema if one.name not in binary | _nested(schema)]
+    lists = frozenset(one.name for one in schema if _holds_names(one.type))
+    textual = [one.name for one in schema if one.name not in binary | (_nested(schema) - lists)]
 
     def pieces(columns: Sequence[str], rows: int = _ROWS) -> Iterator[pa.RecordBatch]:
         for batch in file.iter_batches(rows, columns=list(columns)):
@@ -229,7 +233,7 @@ def _parquet(path: Path, is_header: Callable[[Rows], bool]) -> Table:
     looked = {name: first.column(name).to_pylist() for name in textual}
     sample = {name: tuple(cell or "" for cell in cells) for name, cells in looked.items()}
     names = (*textual, *sorted(binary))
-    return Table(path, names, sample, 1, pieces, {}, binary, _meanings(schema))
+    return Table(path, names, sample, 1, pieces, {}, binary, _meanings(schema), lists)
 
 
 def _holds_images(file: parquet.ParquetFile, column: pa.Field) -> bool:
@@ -263,9 +267,22 @@ def _nested(schema: pa.Schema) -> frozenset[str]:
     return frozenset(one.name for one in schema if pa.types.is_nested(one.type))
 
 
+def _holds_names(kind: pa.DataType) -> bool:
+    """Return whether cells are lists of strings or of whole numbers: several labels."""
+    import pyarrow as pa
+
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return False
+    of = kind.value_type
+    return bool(pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_integer(of))
+
+
 def _cells(column: pa.Array, binary: bool) -> pa.Array:
     import pyarrow as pa
     from pyarrow import compute
+
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        column = pa.array([_json_text(cell) for cell in column.to_pylist()], pa.large_string())
 
     if pa.types.is_struct(column.type):
         column = compute.struct_field(column, "bytes")

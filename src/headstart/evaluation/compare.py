@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -21,10 +21,11 @@ from headstart.boundary.extract import Features
 from headstart.data.dataset import Dataset
 from headstart.data.split import Split, draw
 from headstart.errors import HeadstartError
-from headstart.evaluation.metrics import mean_interval
 from headstart.progress import log, track
 from headstart.settings.table import Options
 from headstart.strategies.registry import strategy
+from headstart.tasks.intervals import mean_interval
+from headstart.tasks.registry import find
 from headstart.training.transfer import transfer
 
 Shots = int | Literal["all"]
@@ -34,14 +35,30 @@ Candidate = tuple[str, tuple[Entry, ...], Features | None]
 
 @dataclass(frozen=True)
 class Run:
-    """One strategy fitted on one draw, measured on the held-out items."""
+    """One strategy fitted on one draw, measured on the held-out items.
+
+    ``value`` is the task's score, the accuracy of classes; the greater, the better.
+    """
 
     backbone: str
     strategy: str
     shots: Shots
     draw: int
-    accuracy: float
+    value: float
     seconds: float
+
+    def to_json(self, score: str) -> dict[str, Any]:
+        """Return the run as plain values, its value called by what it is."""
+        return {score if name == "value" else name: one for name, one in asdict(self).items()}
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], score: str) -> Run:
+        """Return the run from what `to_json` made of it.
+
+        Raises:
+            TypeError: the row is of no run.
+        """
+        return cls(**{"value" if name == score else name: one for name, one in row.items()})
 
 
 @dataclass(frozen=True)
@@ -49,7 +66,7 @@ class Summary:
     """One strategy over its draws.
 
     Attributes:
-        mean: accuracy over the draws.
+        mean: score over the draws.
         low: lower end of its 95 % interval.
         high: upper end.
         seconds: mean time of one fit with its evaluation.
@@ -69,16 +86,25 @@ class Summary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All runs, and the summary of each backbone, strategy and number of shots."""
+    """All runs, and the summary of each backbone, strategy and number of shots.
+
+    ``task`` names what was predicted; ``unfinished`` others were asked for.
+    """
 
     runs: tuple[Run, ...]
     summary: tuple[Summary, ...]
     unfinished: int = 0
+    task: str = "classes"
 
     @classmethod
-    def of(cls, runs: Sequence[Run], *, unfinished: int) -> Comparison:
-        """Return the comparison of ``runs``; ``unfinished`` others were asked for."""
-        return cls(tuple(runs), tuple(summarise(runs)), unfinished)
+    def of(cls, runs: Sequence[Run], *, unfinished: int, task: str = "classes") -> Comparison:
+        """Return the comparison of ``runs``."""
+        return cls(tuple(runs), tuple(summarise(runs)), unfinished, task)
+
+    @property
+    def score(self) -> str:
+        """The name of what is compared."""
+        return find(self.task).score
 
     def sweep(self) -> dict[int, list[Summary]]:
         """Return the rows by how many blocks were frozen; empty unless all strategies say that.
@@ -96,7 +122,9 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Return the object that `headstart compare --json` prints."""
         return {
-            "runs": [asdict(run) for run in self.runs],
+            "task": self.task,
+            "score": self.score,
+            "runs": [run.to_json(self.score) for run in self.runs],
             "summary": [asdict(row) for row in self.summary],
             "unfinished": self.unfinished,
         }
@@ -152,12 +180,13 @@ def compare(
     ]
     deadline = time.monotonic() + (budget if budget is not None else inf)
     runs = list(done)
-    result = Comparison.of(runs, unfinished=len(jobs))
+    task = dataset.known.task.name
+    result = Comparison.of(runs, unfinished=len(jobs), task=task)
     for left, run in enumerate(
         track(_run_all(bench, jobs, workers, deadline), "runs", len(jobs)), 1
     ):
         runs.append(run)
-        result = Comparison.of(runs, unfinished=len(jobs) - left)
+        result = Comparison.of(runs, unfinished=len(jobs) - left, task=task)
         keep(result)
     return result
 
@@ -188,9 +217,9 @@ class _Bench:
     def run(self, job: _Job) -> Run:
         """Fit one strategy on one draw and measure it."""
         backbone, entries, features = self.candidates[job.candidate]
-        labels, held_out = self.dataset.labels, self.parts.held_out
+        targets, held_out = self.dataset.known, self.parts.held_out
         start = time.perf_counter()
-        train = draw(labels, self.parts.train, job.shots, seed=self.seed, draw=job.draw)
+        train = draw(targets, self.parts.train, job.shots, seed=self.seed, draw=job.draw)
         fitted = transfer(
             self.dataset,
             train,
@@ -202,10 +231,11 @@ class _Bench:
             features=features,
             say=log.debug,
         )
-        logits = fitted.logits(self.dataset, held_out, features=features, device=self.device)
-        accuracy = float((logits.argmax(axis=1) == labels[held_out]).mean())
+        model = fitted.model
+        outputs = model.outputs(self.dataset, held_out, features=features, device=self.device)
+        value = model.task.value(outputs, targets.values[held_out])
         seconds = time.perf_counter() - start
-        return Run(backbone, job.strategy, job.shots, job.draw, accuracy, seconds)
+        return Run(backbone, job.strategy, job.shots, job.draw, value, seconds)
 
     def solves(self, job: _Job) -> bool:
         """Whether a job only solves a head, which takes no time worth another process."""
@@ -274,10 +304,10 @@ def summarise(runs: Sequence[Run]) -> Iterator[Summary]:
         groups: dict[tuple[str, str], dict[int, Run]] = {}
         for run in here:
             groups.setdefault((run.backbone, run.strategy), {})[run.draw] = run
-        means = {key: float(np.mean([r.accuracy for r in g.values()])) for key, g in groups.items()}
+        means = {key: float(np.mean([r.value for r in g.values()])) for key, g in groups.items()}
         best = max(means, key=lambda key: means[key])
         for key, group in groups.items():
-            mean, low, high = mean_interval([run.accuracy for run in group.values()])
+            mean, low, high = mean_interval([run.value for run in group.values()])
             seconds = float(np.mean([run.seconds for run in group.values()]))
             said = "best" if key == best else verdict(group, groups[best])
             yield Summary(*key, shots, mean, low, high, seconds, said)
@@ -288,5 +318,5 @@ def verdict(mine: dict[int, Run], best: dict[int, Run]) -> str:
     both = sorted(mine.keys() & best.keys())
     if len(both) < 2:
         return "only one draw"
-    _, low, _ = mean_interval([best[d].accuracy - mine[d].accuracy for d in both])
+    _, low, _ = mean_interval([best[d].value - mine[d].value for d in both])
     return "lower" if low > 0 else "not distinguishable"

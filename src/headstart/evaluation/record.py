@@ -13,6 +13,7 @@ from headstart.progress import log
 from headstart.settings.option import other_settings
 from headstart.settings.table import Options
 from headstart.store import written_aside
+from headstart.tasks.registry import find
 
 
 class Record:
@@ -41,8 +42,9 @@ class Record:
         """
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
-            before = found["settings"]
-            runs = tuple(Run(**row) for row in found["runs"])
+            before = {"task": "classes"} | found["settings"]  # before there were others
+            score = find(before["task"]).score
+            runs = tuple(Run.of(row, score) for row in found["runs"])
         except FileNotFoundError:
             return ()
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from headstart.report.terminal import clock, mistake, percent, span
+from headstart.report.terminal import clock, mistake
 from headstart.store import written_aside
+from headstart.tasks.registry import restored
+from headstart.tasks.shown import Block, named
+from headstart.tasks.task import LOSS, SELECTION, Task
 
 if TYPE_CHECKING:
     from headstart.bundle import Bundle
@@ -33,9 +37,6 @@ th:first-child, td:first-child { text-align: left; white-space: normal; min-widt
 li { overflow-wrap: anywhere; }
 """
 
-MOST_CLASSES = 30
-"""Classes up to which the confusion table is shown whole."""
-
 
 def write_report(bundle: Bundle) -> None:
     """Write ``report.html`` into ``bundle``, from what its ``bundle.json`` holds."""
@@ -45,13 +46,13 @@ def write_report(bundle: Bundle) -> None:
 
 def page(facts: dict[str, Any]) -> str:
     """Return the page for the facts of a bundle; every text in it is escaped."""
+    task = restored(facts)
     backbones = "+".join(one["name"] for one in facts["backbones"])
     parts = [
         f"<h1>{escape(facts['strategy'])} on {escape(backbones)}</h1>",
-        _headline(facts),
-        _per_class(facts["metrics"]["per_class"]),
-        _confusion(facts["classes"], facts["metrics"]["confusion"]),
-        _errors(facts["errors"]),
+        _headline(task, facts),
+        *map(_block, task.blocks(facts["metrics"])),
+        _errors(task, facts["errors"]),
         _list("Notes", facts["notes"]),
         _list("Not used", [f"{one['item']}: {one['reason']}" for one in facts["skipped"]]),
         _history(facts["history"]),
@@ -67,17 +68,32 @@ def page(facts: dict[str, Any]) -> str:
     )
 
 
-def _headline(facts: dict[str, Any]) -> str:
+def _headline(task: Task, facts: dict[str, Any]) -> str:
     figures, data = facts["metrics"], facts["data"]
-    low, high = figures["interval"]
+    what, more = task.sentences(figures)
     return (
-        f'<p class="big">{percent(figures["accuracy"])}</p>'
-        f"<p>of {figures['n']} items that it was not trained on are answered right; the 95 % "
-        f"interval goes from {100 * low:.1f} to {100 * high:.1f} %.</p>"
+        f'<p class="big">{escape(task.headline(figures)[0])}</p>'
+        f"<p>{escape(what)}</p>"
         f'<p class="quiet">Trained on {data["n_train"]} items in '
-        f"{clock(facts['seconds']['features'] + facts['seconds']['train'])}. The probabilities "
-        f"that it states are off by {100 * figures['calibration_error']:.1f} points on average.</p>"
+        f"{clock(facts['seconds']['features'] + facts['seconds']['train'])}. {escape(more)}</p>"
     )
+
+
+def _block(block: Block) -> str:
+    tones = block.tones or [[]] * len(block.rows)
+    rows = [
+        [_cell(cell, tone) for cell, tone in zip_longest(row, line)]
+        for row, line in zip(block.rows, tones, strict=True)
+    ]
+    return _table(block.title, block.head, rows, block.note)
+
+
+def _cell(text: str, tone: float | None) -> str:
+    if not tone:
+        return escape(text) if text != "·" else '<div class="cell">·</div>'
+    name = "good" if tone > 0 else "bad"
+    style = f' style="background: rgba(var(--{name}), {0.75 * abs(tone):.2f})"'
+    return f'<div class="cell"{style}>{escape(text)}</div>'
 
 
 def _table(title: str, head: list[str], rows: list[list[str]], note: str = "") -> str:
@@ -90,53 +106,8 @@ def _table(title: str, head: list[str], rows: list[list[str]], note: str = "") -
     )
 
 
-def _per_class(rows: list[dict[str, Any]]) -> str:
-    worst_first = sorted(rows, key=lambda row: row["recall"])
-    cells = [
-        [
-            escape(row["class"]),
-            str(row["n"]),
-            percent(row["recall"]),
-            span(*row["interval"]),
-            percent(row["precision"]),
-        ]
-        for row in worst_first
-    ]
-    return _table("By class", ["class", "items", "found", "95 %", "right when said"], cells)
-
-
-def _confusion(classes: list[str], counts: list[list[int]]) -> str:
-    if len(classes) > MOST_CLASSES:
-        return _confused_pairs(classes, counts)
-    rows = []
-    for c, line in enumerate(counts):
-        cells = [escape(classes[c])]
-        for other, n in enumerate(line):
-            share = n / max(1, sum(line))
-            tone = "good" if c == other else "bad"
-            style = f' style="background: rgba(var(--{tone}), {0.75 * share:.2f})"' if n else ""
-            cells.append(f'<div class="cell"{style}>{n or "·"}</div>')
-        rows.append(cells)
-    note = "Rows: what an item is. Columns: what it was taken for."
-    return _table("Confusion", ["", *classes], rows, note)
-
-
-def _confused_pairs(classes: list[str], counts: list[list[int]]) -> str:
-    pairs = sorted(
-        (
-            (n, c, other)
-            for c, line in enumerate(counts)
-            for other, n in enumerate(line)
-            if n and c != other
-        ),
-        reverse=True,
-    )[:20]
-    rows = [[escape(classes[c]), escape(classes[other]), str(n)] for n, c, other in pairs]
-    return _table("Most confused", ["is", "taken for", "times"], rows) if rows else ""
-
-
-def _errors(rows: list[dict[str, Any]]) -> str:
-    return _list("Most confident mistakes", [mistake(row) for row in rows[:20]])
+def _errors(task: Task, rows: list[dict[str, Any]]) -> str:
+    return _list(task.worst, [mistake(task, row) for row in rows[:20]])
 
 
 def _list(title: str, lines: list[str]) -> str:
@@ -151,16 +122,16 @@ def _history(rows: list[dict[str, float]]) -> str:
     """Return the table of epochs; columns that say the same in all of them are left out."""
     if not rows:
         return ""
-    judged = any("selection_accuracy" in row for row in rows)
+    judged = sorted({key for row in rows for key in row if key.startswith(SELECTION)} - {LOSS})
     columns = [
         ("stage", [f"{row['stage'] + 1:g}" for row in rows]),
         ("epoch", [f"{row['epoch'] + 1:g}" for row in rows]),
         ("frozen below block", [f"{row['boundary']:g}" for row in rows]),
         ("loss", [f"{row['loss']:.4f}" for row in rows]),
     ]
-    if judged:
-        found = [row.get("selection_accuracy") for row in rows]
-        columns.append(("inner accuracy", ["" if x is None else percent(x) for x in found]))
+    for key in judged:
+        cells = [f"{row[key]:.3f}" if key in row else "" for row in rows]
+        columns.append((f"inner {named(key.removeprefix(SELECTION))}", cells))
     columns.append(("time", [clock(row["seconds"]) for row in rows]))
     telling = [
         (name, cells)

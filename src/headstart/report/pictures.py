@@ -19,6 +19,8 @@ from headstart.data.images import decode
 from headstart.errors import ItemError
 from headstart.evaluation.compare import Comparison
 from headstart.store import written_aside
+from headstart.tasks.registry import find
+from headstart.tasks.shown import named
 
 INK, QUIET = "#1f2933", "#9aa5b1"
 COLOURS = (
@@ -99,8 +101,8 @@ def _curves(axes: Any, result: Comparison) -> None:
             (100 * rows[-1].mean, f"{backbone} {strategy}" if several else strategy, colour)
         )
     axes.set_xticks(range(len(shots)), [str(n) for n in shots])
-    axes.set_xlabel("labels a class", **_text())
-    axes.set_ylabel("accuracy, %", **_text())
+    axes.set_xlabel(find(result.task).shots, **_text())
+    axes.set_ylabel(f"{named(result.score)}, %", **_text())
     _plain(axes)
     _name_lines(axes, ends)
 
@@ -274,10 +276,15 @@ def errors(rows: Sequence[dict[str, Any]], root: Path, path: Path) -> int:
     return found
 
 
+def _short(answer: str | float) -> str:
+    return answer if isinstance(answer, str) else f"{answer:.3g}"
+
+
 def _error(axes: Any, row: dict[str, Any], root: Path) -> bool:
-    said = readable(row["predicted"], "another class")
-    true = readable(row["label"], "its class")
-    axes.set_title(f"{said} {100 * row['probability']:.0f} %\nis: {true}", fontsize=8, **_text())
+    said = readable(_short(row["predicted"]), "another class")
+    true = readable(_short(row["label"]), "its class")
+    sure = f" {100 * row['probability']:.0f} %" if "probability" in row else ""
+    axes.set_title(f"{said}{sure}\nis: {true}", fontsize=8, **_text())
     try:
         picture: Any = decode((root / row["item"]).read_bytes(), shorter=160)
     except (OSError, ItemError):

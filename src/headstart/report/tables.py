@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.data.dataset import Rejected
-from headstart.report.terminal import clock, percent, span, table
+from headstart.report.terminal import clock, table
 from headstart.store import written_aside
+from headstart.tasks.registry import find
+from headstart.tasks.shown import named
+from headstart.tasks.task import Figures, Task
 
 if TYPE_CHECKING:
     from headstart.data.audit import Audit
     from headstart.evaluation.compare import Comparison
-    from headstart.evaluation.metrics import Evaluation
     from headstart.verbs.fit import Fit
 
 MOST = 20
@@ -24,49 +25,42 @@ MOST = 20
 
 def fit(result: Fit) -> None:
     """Print how good a fit is, on what, and what it cost."""
-    figures = result.evaluation
+    task, figures = result.model.task, result.evaluation.to_json()
     print(
-        f"accuracy {percent(figures.accuracy)} (95 %: {span(*figures.interval)}) on "
-        f"{figures.n} held-out items, trained on {len(result.parts.train)}"
+        f"{_score(task, figures)} on {result.evaluation.n} held-out items, "
+        f"trained on {len(result.parts.train)}"
     )
     seconds = result.seconds
     print(
-        f"{result.fitted.strategy} on {'+'.join(e.name for e in result.fitted.entries)}: "
+        f"{result.fitted.strategy} on {'+'.join(e.name for e in result.model.entries)}: "
         f"{clock(seconds['total'])} in all, features {clock(seconds['features'])} "
         f"({result.cache['hits']} kept, {result.cache['misses']} new), "
         f"training {clock(seconds['train'])}"
     )
-    per_class(figures)
+    blocks(task, figures)
     skipped(result.audit.rejected)
     print(f"saved: {result.bundle}" if result.bundle else "not saved; add --out DIR")
 
 
-def evaluation(figures: Evaluation, rejected: Sequence[Rejected]) -> None:
+def evaluation(task: Task, figures: Figures, rejected: Sequence[Rejected]) -> None:
     """Print the figures of a saved model."""
-    print(
-        f"accuracy {percent(figures.accuracy)} (95 %: {span(*figures.interval)}) "
-        f"on {figures.n} items"
-    )
-    per_class(figures)
+    print(f"{_score(task, figures.to_json())} on {figures.n} items")
+    blocks(task, figures.to_json())
     skipped(rejected)
 
 
-def per_class(figures: Evaluation) -> None:
-    """Print recall and precision of each class; of many, the weakest."""
-    rows = sorted(figures.per_class(), key=lambda row: row["recall"])
-    shown = [
-        [
-            r["class"],
-            str(r["n"]),
-            percent(r["recall"]),
-            span(*r["interval"]),
-            percent(r["precision"]),
-        ]
-        for r in rows[:MOST]
-    ]
-    table(["class", "n", "recall", "95 %", "precision"], shown)
-    if len(rows) > MOST:
-        print(f"... and {len(rows) - MOST} classes with higher recall")
+def _score(task: Task, figures: dict[str, Any]) -> str:
+    value, interval = task.headline(figures)
+    return f"{named(task.score)} {value} (95 %: {interval})"
+
+
+def blocks(task: Task, figures: dict[str, Any]) -> None:
+    """Print the task's tables; of long ones the first rows, which are the weakest."""
+    for block in task.blocks(figures):
+        if block.terse:
+            table(block.head, block.rows[:MOST])
+        if block.terse and len(block.rows) > MOST:
+            print(f"... and {len(block.rows) - MOST} more, which are better")
 
 
 def skipped(rejected: Sequence[Rejected]) -> None:
@@ -83,7 +77,9 @@ def skipped(rejected: Sequence[Rejected]) -> None:
 def audit(found: Audit) -> None:
     """Print what an audit found."""
     print(f"{found.n} items, {len(found.usable)} usable")
-    table(["class", "usable"], [[name, str(n)] for name, n in found.classes.items()][:200])
+    if found.classes:
+        rows = [[name, str(n)] for name, n in found.classes.items()]
+        table(["class", "usable"], rows[:200])
     skipped(found.rejected)
     groups: list[tuple[str, Sequence[Any]]] = [
         ("duplicates", found.duplicates),
@@ -107,29 +103,42 @@ def comparison(result: Comparison) -> None:
     if result.sweep():
         sweep(result)
         return
+    task = find(result.task)
     rows = [
         [
             str(r.shots),
             r.backbone,
             r.strategy,
-            percent(r.mean),
-            span(r.low, r.high),
+            task.shown(r.mean),
+            task.shown_span(r.low, r.high),
             clock(r.seconds),
             r.verdict,
         ]
         for r in result.summary
     ]
-    columns = ["shots", "backbone", "strategy", "accuracy", "95 %", "a fit", "against the best"]
+    columns = [
+        "shots",
+        "backbone",
+        "strategy",
+        named(task.score),
+        "95 %",
+        "a fit",
+        "against the best",
+    ]
     table(columns, rows, left=3)
     _left_out(result)
 
 
 def sweep(result: Comparison) -> None:
     """Print one row for each number of frozen blocks, with columns for each number of shots."""
-    by_k = result.sweep()
+    by_k, task = result.sweep(), find(result.task)
     several = len({r.backbone for r in result.summary}) > 1
     cells = {
-        (k, r.backbone, r.shots): [percent(r.mean), span(r.low, r.high), clock(r.seconds)]
+        (k, r.backbone, r.shots): [
+            task.shown(r.mean),
+            task.shown_span(r.low, r.high),
+            clock(r.seconds),
+        ]
         for k, rows in by_k.items()
         for r in rows
     }
@@ -155,7 +164,7 @@ def save_comparison(result: Comparison, folder: Path) -> None:
     """Write ``runs.csv`` and ``curves.png`` to ``folder``; of a sweep, over the frozen blocks."""
     from headstart.report.pictures import curves, sweep
 
-    rows = [asdict(run) for run in result.runs]
+    rows = [run.to_json(result.score) for run in result.runs]
     with (
         written_aside(folder / "runs.csv") as aside,
         aside.open("w", encoding="utf-8", newline="") as file,
@@ -167,13 +176,13 @@ def save_comparison(result: Comparison, folder: Path) -> None:
     draw(result, folder / "curves.png")
 
 
-def predictions(answers: Iterable[dict[str, Any]]) -> None:
-    """Print one line an item as it comes: item, label, probability, apart by tabs.
+def predictions(task: Task, answers: Iterable[dict[str, Any]]) -> None:
+    """Print one line an item as it comes: item, answer, how sure, apart by tabs.
 
     Where an answer says which labels come ``top``, all of them with their probabilities.
     """
     for answer in answers:
         said = ["", answer["error"]] if "error" in answer else []
-        for one in [] if said else answer.get("top", [answer]):
+        for one in answer.get("top", []):
             said += [one["label"], f"{one['probability']:.3f}"]
-        print(answer["item"], *said, sep="\t", flush=True)
+        print(answer["item"], *(said or task.line(answer)), sep="\t", flush=True)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from headstart.progress import log, reporting
+from headstart.tasks.task import Task
 
 _EVERY = 5.0
 """Seconds between progress lines where there is no terminal."""
@@ -116,21 +117,10 @@ def _plain(text: str) -> str:
     return escape(text)
 
 
-def percent(share: float) -> str:
-    """Return ``0.9412`` as ``94.1 %``."""
-    return f"{100 * share:.1f} %"
-
-
-def mistake(row: dict[str, Any]) -> str:
-    """Return a confident mistake in a line; of a text also how it begins."""
-    said = f"taken for {row['predicted']} ({percent(row['probability'])}), is {row['label']}"
-    said = f"{row['item']}: {said}"
+def mistake(task: Task, row: dict[str, Any]) -> str:
+    """Return one of the worst mistakes in a line; of a text also how it begins."""
+    said = f"{row['item']}: {task.mistake(row)}"
     return f"{said}: {row['text']}" if row.get("text") else said
-
-
-def span(low: float, high: float) -> str:
-    """Return an interval of shares as ``88.9 to 97.0``; cut to what a share can be."""
-    return f"{100 * max(0.0, low):.1f} to {100 * min(1.0, high):.1f}"
 
 
 def clock(seconds: float) -> str:

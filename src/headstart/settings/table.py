@@ -110,7 +110,9 @@ class Input(Settings):
 class Options(Input):
     """What a model depends on, besides its data, its backbone, its strategy and the seed."""
 
-    head: str = option("logistic", "The head that is solved: {heads}.", by="head")
+    head: str = option(
+        "own", "The head that is solved: {heads}; own is the one that suits the task.", by="head"
+    )
     vectors: str | None = option(
         None,
         "Word vectors in GloVe's format, for bilstm, textcnn, ...",
@@ -215,7 +217,12 @@ class Reading(Settings):
         None, "Folder of the pictures that a table names, if not beside it.", panel=TABLES
     )
     image_column: str | None = option(None, "Picture column of a table.", panel=TABLES)
-    label_column: str | None = option(None, "Label column of a table.", panel=TABLES)
+    label_column: tuple[str, ...] | None = option(
+        None,
+        "Label column of a table; of several, with commas, each marks one label.",
+        parse=words,
+        panel=TABLES,
+    )
     text_column: tuple[str, ...] | None = option(
         None,
         "Text column of a table; several, with commas, are joined.",
@@ -227,6 +234,9 @@ class Reading(Settings):
         "image or text, where the data could be taken for either.",
         choices=("image", "text"),
         panel=TABLES,
+    )
+    labelled: bool = option(
+        True, "Whether items have labels; without, all that lies there is read."
     )
 
 

@@ -27,6 +27,7 @@ class Contrastive(Strategy):
     """
 
     kinds = ("text",)
+    needs_classes = True
 
     options = STEPS - _OF_THE_HEAD | {"head"}
 

@@ -8,6 +8,7 @@ from headstart.settings.table import Options
 from headstart.strategies.lp_ft import gentle
 from headstart.strategies.plan import Plan, Stage, Strategy
 from headstart.strategies.warm import train_from
+from headstart.tasks.heads import OWN
 
 STAGES = 3
 """Stages at most: every one is a short schedule of its own, and deep networks have many blocks."""
@@ -34,4 +35,4 @@ class Gradual(Strategy):
             first = n_blocks * (count - 1 - number) // count
             share = replace(gentle(options), epochs=(epochs + number) // count)
             stages += train_from(first, n_blocks, n_train, share).stages
-        return Plan(tuple(stages), probe="logistic")
+        return Plan(tuple(stages), probe=OWN)

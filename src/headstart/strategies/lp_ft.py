@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from headstart.settings.table import Options
 from headstart.strategies.plan import KEPT, STEPS, Plan, Strategy
 from headstart.strategies.warm import train_from
+from headstart.tasks.heads import OWN
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ProbeThenTune(Strategy):
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Put the boundary on top for the probe, then at 0, all at half the body's usual rate."""
-        return replace(train_from(0, n_blocks, n_train, gentle(options)), probe="logistic")
+        return replace(train_from(0, n_blocks, n_train, gentle(options)), probe=OWN)
 
 
 def gentle(options: Options) -> Options:

@@ -61,7 +61,7 @@ class Stage:
     Attributes:
         groups: what is trained, and how fast.
         epochs: passes over the training split.
-        objective: cross-entropy of the classes, or pairs of one class drawn together.
+        objective: the loss of the targets, or pairs of one class drawn together.
         pull: strength alpha of the pull of trained blocks to the weights that they started from;
             above 0 it stands in place of their pull towards zero.
         freeze: when blocks are frozen during the stage; None for never.
@@ -71,7 +71,7 @@ class Stage:
 
     groups: tuple[Group, ...]
     epochs: int
-    objective: Literal["classes", "contrastive"] = "classes"
+    objective: Literal["targets", "contrastive"] = "targets"
     pull: float = 0.0
     freeze: Freeze | None = None
     batch: int | None = None
@@ -144,6 +144,9 @@ class Strategy(ABC):
 
     kinds: tuple[str, ...] = ("image", "text")
     """The kinds of items that it is for."""
+
+    needs_classes = False
+    """Whether it draws items of one class together, and so is for tasks that have classes alone."""
 
     example: str | None = None
     """How its name is written where it takes a number, ``partial:-3`` say; None where it does not.

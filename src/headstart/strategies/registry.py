@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 
-from headstart.boundary.heads import SOLVERS
 from headstart.errors import UsageError, unknown
 from headstart.settings.option import Setting, require_read
 from headstart.settings.table import Options
@@ -23,6 +22,9 @@ from headstart.strategies.partial import Partial
 from headstart.strategies.plan import Strategy
 from headstart.strategies.scratch import Scratch
 from headstart.strategies.warm import Warm
+from headstart.tasks.heads import OWN
+from headstart.tasks.solvers import SOLVERS
+from headstart.tasks.task import Targets
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "scratch": Scratch,
@@ -43,7 +45,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
 
 OFFERED = {
     "strategies": ", ".join(kind.example or name for name, kind in STRATEGIES.items()),
-    "heads": ", ".join(SOLVERS),
+    "heads": ", ".join((OWN, *SOLVERS)),
 }
 """What the registries hold, for the help of the options that choose from them."""
 
@@ -91,8 +93,8 @@ def strategies(names: Sequence[str], options: Options) -> tuple[Strategy, ...]:
         UsageError: see `strategy`; or there is no such head, or an option that none of them reads.
     """
     chosen = tuple(strategy(name, options) for name in names)
-    if options.head not in SOLVERS:
-        raise unknown("head", options.head, SOLVERS)
+    if options.head not in (OWN, *SOLVERS):
+        raise unknown("head", options.head, (OWN, *SOLVERS))
 
     def why_not(option: Setting) -> str | None:
         if any(one.reads(option) for one in chosen):
@@ -108,6 +110,12 @@ def require_kinds(names: Sequence[str], chosen: Sequence[Strategy], kind: str) -
     for name, one in zip(names, chosen, strict=True):
         if kind not in one.kinds:
             raise UsageError(f"the strategy '{name}' is for {one.kinds[0]}s, not for {kind}s.")
+
+
+def require_targets(chosen: Sequence[Strategy], targets: Targets) -> None:
+    """Raise `UsageError` unless all the strategies are for such targets."""
+    if any(one.needs_classes for one in chosen):
+        targets.task.groups(targets.values)
 
 
 def readers(option: Setting) -> list[str]:

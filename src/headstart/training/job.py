@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from headstart.boundary.heads import Head
 from headstart.settings.table import Options
 from headstart.strategies.plan import Plan
+from headstart.tasks.heads import Head
+from headstart.tasks.task import Targets, Task
 
 Indices = npt.NDArray[np.int64]
 
@@ -20,14 +21,16 @@ class Trained:
 
     Attributes:
         head: the linear head, with the temperature fitted on the inner selection part, if any.
-        history: one row an epoch: stage, epoch, boundary, loss, seconds, and loss and accuracy on
-            the selection part where there is one.
+        task: with what that part has taught it.
+        history: one row an epoch: stage, epoch, boundary, loss, seconds, and what the task judges
+            the selection part by where there is one.
         cache: items whose activations were there before ("hits"), and that were computed
             ("misses").
         unchanged: the boundary below which no stage has changed anything.
     """
 
     head: Head
+    task: Task
     unchanged: int
     history: list[dict[str, float]] = field(default_factory=list)
     cache: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
@@ -39,8 +42,7 @@ class Job:
 
     Attributes:
         plan: what is trained, for how long, how fast.
-        labels: shape (N,), of the whole data set.
-        n_classes: number of classes.
+        targets: of the whole data set.
         fit: indices of the items to train on.
         select: indices that choose the best epoch and fit the temperature; may be empty.
         options: batch size, optimiser, loss.
@@ -51,8 +53,7 @@ class Job:
     """
 
     plan: Plan
-    labels: npt.NDArray[np.int64]
-    n_classes: int
+    targets: Targets
     fit: Indices
     select: Indices
     options: Options

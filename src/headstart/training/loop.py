@@ -15,13 +15,14 @@ from headstart.backbones.blocks import Backbone
 from headstart.boundary.activations import Activations
 from headstart.boundary.engine import Batch
 from headstart.boundary.forward import Source, forward
-from headstart.boundary.heads import Head
 from headstart.boundary.inputs import PLAIN, Indices, Inputs, in_batches
 from headstart.compute.running import autocast
 from headstart.data.images import Preprocess
 from headstart.errors import HeadstartError
 from headstart.progress import log, track
 from headstart.strategies.plan import ADAPTERS, HEAD, Stage
+from headstart.tasks.heads import Head
+from headstart.tasks.task import LOSS, SELECTION
 from headstart.training import adapters, batchnorm, checkpoint, optimiser
 from headstart.training.best import Best
 from headstart.training.checkpoint import Checkpoints, Saved
@@ -69,14 +70,14 @@ def train(
         run = _Run(backbone, inputs, job, checkpoints, interrupts, say)
         for number in range(run.resume(), len(job.plan.stages)):
             run.stage(number, job.plan.stages[number])
-        temperature = run.judge.temperature(inputs)
+        temperature, task = run.judge.settled(inputs)
         if job.plan.adapters:
             backbone.adapters = frozenset()
             adapters.merge(backbone)
     backbone.eval().to("cpu")
     weight, bias = (p.detach().cpu().numpy().copy() for p in (run.head.weight, run.head.bias))
     head = Head(weight, bias, temperature=temperature)
-    return Trained(head, run.unchanged, run.history, run.sources.cache)
+    return Trained(head, task, run.unchanged, run.history, run.sources.cache)
 
 
 @contextmanager
@@ -99,12 +100,12 @@ def _threads(inputs: Inputs) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def start_head(n_features: int, n_classes: int, probe: Head | None) -> nn.Linear:
+def start_head(n_features: int, n_outputs: int, probe: Head | None) -> nn.Linear:
     """Return the linear head that training starts from: ``probe``, or zero.
 
     From zero the first steps follow the features, not the accident of a random head.
     """
-    head = nn.Linear(n_features, n_classes)
+    head = nn.Linear(n_features, n_outputs)
     with torch.no_grad():
         if probe is None:
             head.weight.zero_()
@@ -130,7 +131,8 @@ class _Run:
         self.backbone, self.inputs, self.job, self.say = backbone, inputs, job, say
         self.checkpoints, self.interrupts = checkpoints, interrupts
         self.options, self.fit, self.select = job.options, job.fit, job.select
-        self.head = start_head(backbone.n_features, job.n_classes, job.probe).to(job.device)
+        self.head = start_head(backbone.n_features, job.targets.task.n_outputs, job.probe)
+        self.head = self.head.to(job.device)
         self.judge = Judge(backbone, self.head, job)
         self.snapshots = Snapshots(backbone, self.head)
         self.sources = Sources(backbone, inputs, job, interrupts)
@@ -208,7 +210,7 @@ class _Run:
 
     def _chooses(self, stage: Stage) -> bool:
         """Whether the best epoch of ``stage`` is chosen, by the items set aside for it."""
-        return len(self.select) > 0 and stage.objective == "classes"
+        return len(self.select) > 0 and stage.objective == "targets"
 
     def _judge_the_start(self, stage: Stage) -> None:
         """Let a start that knows something already, a solved head, take part as "no step at all".
@@ -218,7 +220,7 @@ class _Run:
         if self._chooses(stage):
             score = self.judge.score(self.source)
             self.best.add(score["selection_loss"], self._taken)
-            self.say(f"before any step: inner accuracy {score['selection_accuracy']:.3f}")
+            self.say(f"before any step: {_judged(score)}")
 
     # -- epochs -----------------------------------------------------------------------------------
 
@@ -410,12 +412,14 @@ class _Run:
 
     def _note(self, row: dict[str, float], epochs: int) -> None:
         self.history.append(row)
-        seen = (
-            f", inner accuracy {row['selection_accuracy']:.3f}"
-            if "selection_accuracy" in row
-            else ""
-        )
+        seen = f", {_judged(row)}" if LOSS in row else ""
         self.say(
             f"epoch {row['epoch'] + 1:g}/{epochs}: loss {row['loss']:.4f}{seen}, "
             f"{row['seconds']:.1f} s"
         )
+
+
+def _judged(row: dict[str, float]) -> str:
+    """Return the figure on the items set aside, ``inner accuracy 0.900``."""
+    name = next(key for key in row if key.startswith(SELECTION) and key != LOSS)
+    return f"inner {name.removeprefix(SELECTION).replace('_', ' ')} {row[name]:.3f}"

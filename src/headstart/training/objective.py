@@ -6,12 +6,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from headstart.boundary.inputs import Indices, in_batches
+from headstart.tasks.task import Targets
 from headstart.training.contrastive import contrastive_batches, supervised_contrastive
 
 if TYPE_CHECKING:
@@ -34,12 +33,12 @@ class Objective(Protocol):
         """Return the loss of the ``features``, shape (N, D), of the items at ``indices``."""
 
 
-class Classes:
-    """Cross-entropy of a linear head; each item once an epoch, in a new order.
+class Supervised:
+    """The task's loss of a linear head; each item once an epoch, in a new order.
 
     Args:
-        head: from features to logits.
-        labels: shape (N,), of the whole data set.
+        head: from features to outputs.
+        targets: of the whole data set.
         fit: indices of the items to train on.
         batch: items a step, at most.
         seed: of the orders.
@@ -50,7 +49,7 @@ class Classes:
     def __init__(
         self,
         head: nn.Linear,
-        labels: npt.NDArray[np.int64],
+        targets: Targets,
         fit: Indices,
         *,
         batch: int,
@@ -58,10 +57,12 @@ class Classes:
         smoothing: float = 0.0,
         weighted: bool = False,
     ) -> None:
-        self.head, self.labels, self.fit = head, labels, fit
-        self.batch, self.seed, self.smoothing = batch, seed, smoothing
+        self.head, self.values, self.fit = head, targets.values, fit
+        self.batch, self.seed = batch, seed
         self.steps = len(in_batches(fit, batch))
-        self.weights = class_weights(labels[fit], head.out_features) if weighted else None
+        self.criterion = targets.task.criterion(
+            targets.values[fit], smoothing=smoothing, weighted=weighted
+        )
 
     def order(self, epoch: int) -> list[Indices]:
         """Return all items in batches of nearly equal length, in a random order."""
@@ -69,11 +70,8 @@ class Classes:
         return in_batches(shuffled, self.batch)
 
     def loss(self, features: Tensor, indices: Indices) -> Tensor:
-        """Return the mean cross-entropy."""
-        logits = self.head(features).float()
-        target = torch.from_numpy(self.labels[indices]).to(logits.device)
-        weights = None if self.weights is None else self.weights.to(logits.device)
-        return F.cross_entropy(logits, target, weight=weights, label_smoothing=self.smoothing)
+        """Return the mean loss of the batch."""
+        return self.criterion(self.head(features).float(), self.values[indices])
 
 
 class Contrastive:
@@ -82,9 +80,7 @@ class Contrastive:
     See `headstart.training.contrastive`; batches hold each class equally often.
     """
 
-    def __init__(
-        self, labels: npt.NDArray[np.int64], fit: Indices, *, batch: int, seed: int
-    ) -> None:
+    def __init__(self, labels: Indices, fit: Indices, *, batch: int, seed: int) -> None:
         self.labels, self.fit, self.batch, self.seed = labels, fit, batch, seed
         self.steps = len(in_batches(fit, batch))
 
@@ -100,22 +96,16 @@ class Contrastive:
         return supervised_contrastive(features.float(), labels, TEMPERATURE)
 
 
-def class_weights(labels: npt.NDArray[np.int64], n_classes: int) -> Tensor:
-    """Return weights inversely proportional to class counts, with mean 1 over the examples."""
-    counts = np.bincount(labels, minlength=n_classes)
-    weights = len(labels) / (np.maximum(counts, 1) * max(1, (counts > 0).sum()))
-    return torch.tensor(weights, dtype=torch.float32)
-
-
 def objective(stage: Stage, head: nn.Linear, job: Job) -> Objective:
     """Return what ``stage`` minimises, over the items of ``job``."""
     o = job.options
     batch = stage.batch or o.batch
     if stage.objective == "contrastive":
-        return Contrastive(job.labels, job.fit, batch=batch, seed=job.seed)
-    return Classes(
+        groups = job.targets.task.groups(job.targets.values)
+        return Contrastive(groups, job.fit, batch=batch, seed=job.seed)
+    return Supervised(
         head,
-        job.labels,
+        job.targets,
         job.fit,
         batch=batch,
         seed=job.seed,

@@ -15,19 +15,19 @@ from headstart.backbones import words
 from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve
 from headstart.boundary.extract import Features, extract
-from headstart.boundary.heads import Examples, Head, Matrix, solve
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.errors import UsageError
+from headstart.model import Model
 from headstart.progress import log
 from headstart.settings.option import deciding
 from headstart.settings.table import Options
 from headstart.store import digest
-from headstart.strategies.registry import require_kinds, strategy
+from headstart.strategies.registry import require_kinds, require_targets, strategy
+from headstart.tasks.heads import OWN, Examples, Head, solve
 from headstart.training.selection import selection
 
 if TYPE_CHECKING:
-    from headstart.backbones.blocks import Backbone
     from headstart.boundary.inputs import Inputs
 
 Indices = npt.NDArray[np.int64]
@@ -37,79 +37,23 @@ HALVED = "activations were kept as 16-bit floats: training has seen them rounded
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted model.
+    """A fitted model, and how it was made.
 
     Attributes:
+        model: what answers.
         strategy: how it was fitted, as the user wrote it.
-        entries: the backbones it started from, in the order in which their features are joined.
-        classes: names of the classes, in the order of the logits.
-        head: from features to logits.
-        backbone: the trained network; None where the backbones were not changed.
-        unchanged: the boundary below which the trained network is as it was.
-        cache_limit: gigabytes on disk that what stands at that boundary may take.
         history: one row an epoch, see `headstart.training.loop.Trained`.
         cache: hits and misses of the kept activations.
         notes: what the user should know.
         seconds: that training or solving took, features not counted.
-        seed: of everything random.
     """
 
+    model: Model
     strategy: str
-    entries: tuple[Entry, ...]
-    classes: tuple[str, ...]
-    head: Head
-    seed: int
-    backbone: Backbone | None = None
-    unchanged: int = 0
-    cache_limit: float = 8.0
     history: list[dict[str, float]] = field(default_factory=list)
     cache: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
-
-    def logits(
-        self,
-        dataset: Dataset,
-        indices: Indices,
-        *,
-        features: Features | None = None,
-        device: str = "cpu",
-    ) -> Matrix:
-        """Return the calibrated logits, shape (len(indices), C), of usable items of ``dataset``.
-
-        ``features`` of the unchanged backbones are used where they are given and apply. What
-        stands at the boundary below which nothing has changed is kept, for the next strategy, seed
-        or draw that is measured on the same items.
-        """
-        if self.backbone is None:
-            if features is None:
-                _, features = extract(dataset, self.entries, device=device, seed=self.seed)
-            return self.head.logits(features.of(dataset).rows(indices))
-        from headstart.boundary.inputs import Inputs
-
-        inputs = Inputs(dataset, self.entries[0].preprocess)
-        return self.head.logits(self._features(inputs, indices, device))
-
-    def _features(self, inputs: Inputs, indices: Indices, device: str) -> Matrix:
-        """Return the trained network's features of plain items, shape (len(indices), D)."""
-        from headstart.boundary import forward as reading
-        from headstart.boundary.activations import Activations
-
-        assert self.backbone is not None
-        backbone, what = self.backbone.to(device).eval(), self.entries[0].network
-        source: reading.Source = inputs
-        if self.unchanged:
-            source = Activations(
-                inputs, backbone, self.unchanged, device, what=what, limit=self.cache_limit
-            )
-            source.fill(indices)
-        return reading.features(backbone, source, indices, device)
-
-    def solved(self, solver: str, inputs: Inputs, train: Indices, device: str) -> Fitted:
-        """Return it with the head that ``solver`` finds on the trained network's features."""
-        found, labels = self._features(inputs, train, device), inputs.dataset.labels[train]
-        examples = Examples(found, labels, len(self.classes))
-        return replace(self, head=solve(solver, examples, seed=self.seed))
 
 
 @dataclass(frozen=True)
@@ -140,7 +84,7 @@ def transfer(
     resuming: Resuming | None = None,
     say: Callable[[str], None] = log.info,
 ) -> Fitted:
-    """Carry ``entries`` over to the classes of ``dataset`` with the strategy called ``name``.
+    """Carry ``entries`` over to the targets of ``dataset`` with the strategy called ``name``.
 
     Args:
         dataset: the items; only those at ``train`` are looked at.
@@ -155,12 +99,15 @@ def transfer(
         say: gets one line an epoch.
 
     Raises:
-        UsageError: no such strategy, one that cannot use joined backbones or this kind of items,
-            or checkpoints of another run.
+        UsageError: no such strategy, one that cannot use joined backbones, this kind of items or
+            this task, or checkpoints of another run.
+        DataError: the items have no targets.
     """
     options = options or Options()
     plan_of = strategy(name, options)
     require_kinds([name], [plan_of], dataset.kind)
+    require_targets([plan_of], dataset.known)
+    dataset = _learning(dataset, train)
     ready, notes = _ready(dataset, train, entries, options, say)
     start = time.perf_counter()
     if plan_of.solves:
@@ -169,8 +116,9 @@ def transfer(
             start = time.perf_counter()
         solver = plan_of.plan(0, len(train), options).solver
         examples = features.of(dataset).examples(train)
-        head = solve(solver or "logistic", examples, seed=seed)
-        fitted = Fitted(name, ready, dataset.classes, head, seed, notes=notes)
+        head, task = solve(solver or OWN, examples, seed=seed)
+        model = Model(ready, head, task, seed, columns=dataset.columns)
+        fitted = Fitted(model, name, notes=notes)
     elif len(ready) > 1:
         raise UsageError(f"joined backbones ({_joined(ready)}) go with 'frozen', not '{name}'.")
     else:
@@ -181,6 +129,13 @@ def transfer(
             say(HALVED)
         fitted = replace(fitted, notes=notes)
     return replace(fitted, seconds=time.perf_counter() - start)
+
+
+def _learning(dataset: Dataset, train: Indices) -> Dataset:
+    """Return the data set with what its task learns from the targets of the training items."""
+    known = dataset.known
+    learned = replace(known, task=known.task.learned(known.values[train]))
+    return replace(dataset, targets=learned)
 
 
 def _ready(
@@ -233,15 +188,14 @@ class _Steps:
         if plan.start == "random" and entry.pretrained:
             entry = _without_weights(entry, seed)
             backbone = build(entry, seed=seed)
-        labels = self.dataset.labels
+        targets = self.dataset.known
         # No epoch is chosen where the head is solved afterwards, so all labels take part.
         fit, select = self.train, self.train[:0]
         if plan.solver is None:
-            fit, select = selection(labels, self.train, self.options, seed)
+            fit, select = selection(targets, self.train, self.options, seed)
         job = Job(
             plan,
-            labels,
-            len(self.dataset.classes),
+            targets,
             fit,
             select,
             self.options,
@@ -256,35 +210,38 @@ class _Steps:
         checkpoints = self._checkpoints(resuming, entry, fit, select)
         try:
             trained = run_loop(backbone, inputs, job, checkpoints=checkpoints, say=self.say)
-            fitted = Fitted(
-                self.name,
+            model = Model(
                 (entry,),
-                self.dataset.classes,
                 trained.head,
+                trained.task,
                 seed,
                 backbone,
                 trained.unchanged,
                 self.options.cache_limit,
-                trained.history,
-                trained.cache,
+                self.dataset.columns,
             )
-            return (
-                fitted.solved(plan.solver, inputs, self.train, self.device)
-                if plan.solver
-                else fitted
-            )
+            if plan.solver:
+                model = self._solved(model, plan.solver, inputs)
+            return Fitted(model, self.name, trained.history, trained.cache)
         finally:
             inputs.close()
+
+    def _solved(self, model: Model, solver: str, inputs: Inputs) -> Model:
+        """Return the model with the head that ``solver`` finds on its trained features."""
+        found = model.features(inputs, self.train, self.device)
+        examples = Examples(found, self.dataset.known.take(self.train))
+        head, task = solve(solver, examples, seed=self.seed)
+        return replace(model, head=head, task=task)
 
     def _probe(self, solver: str, fit: Indices) -> Head:
         """Return the head solved on the features of the unchanged backbone."""
         if self.features is not None:
-            return solve(solver, self.features.of(self.dataset).examples(fit), seed=self.seed)
+            return solve(solver, self.features.of(self.dataset).examples(fit), seed=self.seed)[0]
         # Only these are needed, so only these are read; with their own targets they are a data
         # set of their own.
         part = self.dataset.take(fit)
         _, features = extract(part, [self.entry], device=self.device, seed=self.seed)
-        return solve(solver, features.examples(np.arange(len(part))), seed=self.seed)
+        return solve(solver, features.examples(np.arange(len(part))), seed=self.seed)[0]
 
     def _checkpoints(
         self, resuming: Resuming | None, entry: Entry, fit: Indices, select: Indices
@@ -294,7 +251,7 @@ class _Steps:
         from headstart.training.checkpoint import Checkpoints
 
         def content(indices: Indices) -> str:
-            parts = (digest(self.dataset.content(int(i))) for i in indices)
+            parts = (self.dataset.digest(int(i)) for i in indices)
             return digest(*parts, self.dataset.labels[indices].tobytes()).hex()
 
         run = {

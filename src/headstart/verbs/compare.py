@@ -18,7 +18,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.reading import given
 from headstart.data.split import Split, require_held_out, split
 from headstart.errors import UsageError
-from headstart.evaluation.compare import Candidate, Comparison
+from headstart.evaluation.compare import Comparison
 from headstart.evaluation.compare import compare as compare_runs
 from headstart.evaluation.record import Record
 from headstart.report.tables import save_comparison
@@ -26,7 +26,7 @@ from headstart.settings.option import deciding
 from headstart.settings.table import Comparing, Options
 from headstart.settings.taking import takes
 from headstart.store import digest
-from headstart.strategies.registry import OFFERED, require_kinds, strategies
+from headstart.strategies.registry import OFFERED, require_kinds, require_targets, strategies
 
 
 @takes(Comparing, OFFERED)
@@ -50,9 +50,13 @@ def compare(data: str | Path | Dataset, run: Comparing) -> Comparison:
     chosen, device = strategies(run.strategies, run), pick(run.device)
     dataset = given(data, run)
     require_kinds(run.strategies, chosen, dataset.kind)
+    require_targets(chosen, dataset.known)
     named = _named(dataset, run)
     solves = any(one.solves for one in chosen)
-    found, candidates = _looked_at(dataset, named, solves=solves, device=device, seed=run.seed)
+    how: dict[str, Any] = {"solves": solves, "device": device, "seed": run.seed}
+    found, features = look(dataset, [*named.values()], **how)
+    candidates = list(zip(named, named.values(), features, strict=True))
+    dataset = found.dataset
     parts = split(dataset, found.usable, val=run.val, seed=run.seed)
     require_held_out(dataset, parts)
     record = (
@@ -100,15 +104,6 @@ def _named(dataset: Dataset, run: Comparing) -> dict[str, tuple[Entry, ...]]:
     return named
 
 
-def _looked_at(
-    dataset: Dataset, named: dict[str, tuple[Entry, ...]], **how: Any
-) -> tuple[Audit, list[Candidate]]:
-    """Return the audit, and what is compared: a name, its backbones and their features."""
-    looked = [(name, entries, look(dataset, entries, **how)) for name, entries in named.items()]
-    found = looked[0][2][0]
-    return found, [(name, entries, features) for name, entries, (_, features) in looked]
-
-
 def _settings(
     run: Comparing,
     dataset: Dataset,
@@ -121,6 +116,7 @@ def _settings(
     return {
         "training items": _fingerprint(dataset, found, parts.train),
         "held-out items": _fingerprint(dataset, found, parts.held_out),
+        "task": dataset.known.task.name,
         "seed": run.seed,
         "device": device,
         "options": deciding(run, Options),
@@ -130,6 +126,6 @@ def _settings(
 
 def _fingerprint(dataset: Dataset, found: Audit, indices: npt.NDArray[np.int64]) -> str:
     """Return what names these items: how many, their contents, and their labels."""
-    labels = [dataset.classes[label] for label in dataset.labels[indices]]
+    labels = [dataset.said(int(i)) for i in indices]
     content = digest(*found.digests[indices].tolist(), *(label.encode() for label in labels))
     return f"{len(indices)}, {content.hex()}"

@@ -8,31 +8,32 @@ from pathlib import Path
 import numpy as np
 
 from headstart import bundle as bundles
+from headstart.boundary.extract import extract
 from headstart.bundle import Bundle
 from headstart.compute.device import pick
 from headstart.data.dataset import Dataset, Rejected
 from headstart.data.reading import given
 from headstart.errors import DataError
-from headstart.evaluation import metrics
-from headstart.evaluation.metrics import Evaluation
 from headstart.progress import log
 from headstart.settings.table import Evaluating
 from headstart.settings.taking import takes
+from headstart.tasks.task import Figures, Targets
 
 
 @takes(Evaluating)
 def evaluate(
     bundle: str | Path | Bundle, data: str | Path | Dataset, run: Evaluating
-) -> tuple[Evaluation, tuple[Rejected, ...]]:
+) -> tuple[Figures, tuple[Rejected, ...]]:
     """Return the figures of a saved model on ``data``, and the items that could not be used.
 
     Of data with a split of their own only the held-out part counts: test, else val.
 
     Raises:
-        DataError: none of the classes is one of the bundle's.
+        DataError: none of the targets is one that the bundle knows.
     """
     loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
-    dataset = given(data, run)
+    model = loaded.model
+    dataset = given(data, run if isinstance(data, Dataset) else replace(run, task=model.task.name))
     if dataset.kind != loaded.kind:
         raise DataError(f"the bundle answers {loaded.kind}s, but {dataset.root} holds others.")
     for name in ("test", "val"):
@@ -40,24 +41,14 @@ def evaluate(
             log.info("measuring on the %s part of %s", name, dataset.root)
             dataset = dataset.take(np.flatnonzero(dataset.splits == name))
             break
-    number = {name: i for i, name in enumerate(loaded.classes)}
-    mapped = np.array([number.get(name, -1) for name in dataset.classes], np.int64)[dataset.labels]
-    if not (mapped >= 0).any():
-        raise DataError(
-            f"no class of {dataset.root} ({', '.join(dataset.classes[:5])}) is one of the "
-            f"bundle's: {', '.join(loaded.classes[:10])}."
-        )
-    strangers = tuple(
-        Rejected(
-            dataset.names[int(i)], f"class '{dataset.classes[dataset.labels[i]]}' is not known"
-        )
-        for i in np.flatnonzero(mapped < 0)
-    )
-    keep = np.flatnonzero(mapped >= 0)
-    known = replace(dataset.take(keep), labels=mapped[keep], classes=loaded.classes)
-    found, features = loaded.extract(known, device=pick(run.device))
+    values, mine = model.task.translated(dataset.known)
+    strangers = {
+        int(i): f"class '{dataset.said(int(i))}' is not known" for i in np.flatnonzero(~mine)
+    }
+    known = replace(dataset, targets=Targets(model.task, values)).without(strangers)
+    chosen = pick(run.device)
+    found, features = extract(known, model.entries, device=chosen, seed=model.seed)
     if not len(found.usable):
         found.require_usable()
-    chances = loaded.probabilities(known, found.usable, features)
-    figures = metrics.evaluate(chances, known.labels[found.usable], loaded.classes)
-    return figures, found.rejected + strangers
+    outputs = model.outputs(found.dataset, found.usable, features=features, device=chosen)
+    return model.task.evaluate(outputs, found.dataset.labels[found.usable]), found.rejected

@@ -9,12 +9,9 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-import numpy as np
-
 from headstart import bundle as bundles
 from headstart.backbones.choice import backbone_name, entries_for, require_learners, say
 from headstart.boundary.extract import Features, look
-from headstart.boundary.heads import softmax
 from headstart.bundle import Bundle
 from headstart.compute.device import pick
 from headstart.data.audit import Audit
@@ -23,12 +20,12 @@ from headstart.data.reading import given
 from headstart.data.split import Split, draw, require_held_out, split
 from headstart.data.texts import clean_text
 from headstart.errors import DataError
-from headstart.evaluation import metrics
-from headstart.evaluation.metrics import Evaluation
+from headstart.model import Model
 from headstart.settings.table import Fitting, Reading
 from headstart.settings.taking import takes
 from headstart.store import digest
-from headstart.strategies.registry import OFFERED, require_kinds, strategies
+from headstart.strategies.registry import OFFERED, require_kinds, require_targets, strategies
+from headstart.tasks.task import Figures, Matrix, Task
 from headstart.training.transfer import Fitted, Resuming, transfer
 
 WORST = 50
@@ -60,7 +57,7 @@ class Fit:
     dataset: Dataset
     audit: Audit
     parts: Split
-    evaluation: Evaluation
+    evaluation: Figures
     seconds: dict[str, float]
     cache: dict[str, int]
     errors: list[dict[str, Any]]
@@ -69,28 +66,32 @@ class Fit:
     bundle: Path | None = None
 
     @property
+    def model(self) -> Model:
+        """What answers."""
+        return self.fitted.model
+
+    @property
     def accuracy(self) -> float:
-        """Share of the held-out items answered right, 0..1."""
-        return self.evaluation.accuracy
+        """The score: of classes, the share of the held-out items answered right, 0..1."""
+        return self.evaluation.value
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `headstart fit --json` prints."""
         return {
-            "accuracy": self.evaluation.accuracy,
-            "interval": list(self.evaluation.interval),
+            "task": self.model.task.name,
+            "score": self.model.task.score,
+            **self.evaluation.brief(),
             "n_train": len(self.parts.train),
             "n_val": len(self.parts.held_out),
-            "classes": list(self.fitted.classes),
-            "backbone": backbone_name(self.fitted.entries),
+            "classes": list(self.model.task.names),
+            "backbone": backbone_name(self.model.entries),
             "strategy": self.fitted.strategy,
-            "seed": self.fitted.seed,
+            "seed": self.model.seed,
             "seconds": self.seconds,
             "cache": self.cache,
             "skipped": [one._asdict() for one in self.audit.rejected],
             "tiny": self.audit.tiny,
-            "per_class": self.evaluation.per_class(),
-            "calibration_error": self.evaluation.calibration_error,
-            "temperature": self.fitted.head.temperature,
+            "temperature": self.model.head.temperature,
             "notes": self.notes,
             "bundle": str(self.bundle) if self.bundle else None,
         }
@@ -101,6 +102,8 @@ class Fit:
 
         folder = Path(path)
         facts = {
+            "strategy": self.fitted.strategy,
+            "history": self.fitted.history,
             "metrics": self.evaluation.to_json(),
             "errors": self.errors,
             "data": {
@@ -116,7 +119,7 @@ class Fit:
             "skipped": [one._asdict() for one in self.audit.rejected],
             "versions": _versions(),
         }
-        made = bundles.save(self.fitted, folder, facts)
+        made = bundles.save(self.model, folder, facts)
         self.audit.write_skipped(folder / "skipped.csv")
         write_report(made)
         return made
@@ -124,7 +127,7 @@ class Fit:
 
 @takes(Fitting, OFFERED)
 def fit(data: str | Path | Dataset, run: Fitting) -> Fit:
-    """Carry a backbone over to the classes of ``data``, and measure it on held-out items.
+    """Carry a backbone over to the targets of ``data``, and measure it on held-out items.
 
     ``data`` is a folder, a table, or what `read` returned. Without ``out`` nothing is written.
 
@@ -147,24 +150,26 @@ def fit(data: str | Path | Dataset, run: Fitting) -> Fit:
         bundles.check_target(run.out)
     dataset = given(data, run)
     require_kinds([run.strategy], [strategy], dataset.kind)
+    require_targets([strategy], dataset.known)
     notes: list[str] = []
     entries = entries_for(run.backbone, dataset, run, run.seed, notes)
     require_learners(run, entries)
-    found, features = look(dataset, entries, solves=strategy.solves, device=device, seed=run.seed)
-    parts = _parts(dataset, found, run, notes)
+    how: dict[str, Any] = {"device": device, "seed": run.seed}
+    found, (features,) = look(dataset, [entries], solves=strategy.solves, **how)
+    dataset = found.dataset
+    parts = _parts(found, run, notes)
     fitted = transfer(
         dataset,
         parts.train,
         entries,
         run.strategy,
         options=run,
-        seed=run.seed,
-        device=device,
         features=features,
         resuming=_resuming(run),
+        **how,
     )
-    logits = fitted.logits(dataset, parts.held_out, features=features, device=device)
-    made = _result(fitted, dataset, found, parts, softmax(logits), features, notes)
+    outputs = fitted.model.outputs(dataset, parts.held_out, features=features, device=device)
+    made = _result(fitted, found, parts, outputs, features, notes)
     result = _saved(replace(made, reading=run.values(Reading)), run.out)
     result.seconds["total"] = time.perf_counter() - start
     return result
@@ -185,19 +190,18 @@ def _saved(result: Fit, out: Path | None) -> Fit:
     return replace(result, bundle=out)
 
 
-def _parts(dataset: Dataset, found: Audit, run: Fitting, notes: list[str]) -> Split:
+def _parts(found: Audit, run: Fitting, notes: list[str]) -> Split:
     """Return what to train on and what is held out, and say where classes fall short."""
+    dataset, shots = found.dataset, run.shots
     parts = split(dataset, found.usable, val=run.val, seed=run.seed)
-    shots = run.shots
-    train = draw(dataset.labels, parts.train, shots, seed=run.seed)
-    counts = np.bincount(dataset.labels[train], minlength=len(dataset.classes))
-    short = [f"{dataset.classes[c]} ({n})" for c, n in enumerate(counts) if n < (shots or 1)]
+    train = draw(dataset.known, parts.train, shots, seed=run.seed)
+    drawn = dataset.known.take(train)
+    counts = drawn.task.counts(drawn.values)
+    short = [f"{name} ({n})" for name, n in counts.items() if n < (shots or 1)]
     if shots and short:
         say(notes, f"fewer than {shots} examples to train on: {', '.join(short)}")
-    if (counts > 0).sum() < 2:
-        raise DataError(
-            f"{dataset.root}: only one class has training items; at least two are needed."
-        )
+    if why := drawn.task.unlearnable(drawn.values, "training items"):
+        raise DataError(f"{dataset.root}: {why}.")
     if found.tiny:
         names = ", ".join(f"{name} ({n})" for name, n in found.tiny.items())
         say(notes, f"{len(found.tiny)} classes have fewer than five items: {names}")
@@ -207,20 +211,19 @@ def _parts(dataset: Dataset, found: Audit, run: Fitting, notes: list[str]) -> Sp
 
 def _result(
     fitted: Fitted,
-    dataset: Dataset,
     found: Audit,
     parts: Split,
-    probabilities: Any,
+    outputs: Matrix,
     features: Features | None,
     notes: list[str],
 ) -> Fit:
-    held_out = dataset.take(parts.held_out)
+    held_out = found.dataset.take(parts.held_out)
     return Fit(
         fitted=fitted,
-        dataset=dataset,
+        dataset=found.dataset,
         audit=found,
         parts=parts,
-        evaluation=metrics.evaluate(probabilities, held_out.labels, dataset.classes),
+        evaluation=fitted.model.task.evaluate(outputs, held_out.labels),
         seconds={
             "total": 0.0,
             "features": features.seconds if features else 0.0,
@@ -230,26 +233,30 @@ def _result(
             "hits": features.hits if features else fitted.cache["hits"],
             "misses": features.misses if features else fitted.cache["misses"],
         },
-        errors=_worst(held_out, probabilities),
-        notes=[*notes, *fitted.notes],
+        errors=_worst(fitted.model.task, held_out, outputs),
+        notes=[*notes, *fitted.notes, *fitted.model.task.notes()],
     )
 
 
-def _worst(held_out: Dataset, probabilities: Any) -> list[dict[str, Any]]:
-    """Return the confident mistakes; those of texts with how they begin."""
-    rows = metrics.worst(probabilities, held_out.labels, held_out.names, held_out.classes, WORST)
-    if held_out.kind == "image":
-        return rows
-    number = {name: i for i, name in enumerate(held_out.names)}
-    contents = (held_out.content(number[row["item"]]) for row in rows)
-    texts = (clean_text(content.decode("utf-8", "replace")) for content in contents)
+def _worst(task: Task, held_out: Dataset, outputs: Matrix) -> list[dict[str, Any]]:
+    """Return the worst mistakes; those of texts with how they begin."""
+    rows = task.mistakes(outputs, held_out.labels, WORST)
     return [
-        row | {"text": shorten(text, BEGINNING, placeholder=" …")}
-        for row, text in zip(rows, texts, strict=True)
+        {"item": held_out.names[i]}
+        | facts
+        | ({"text": _beginning(held_out, i)} if held_out.kind == "text" else {})
+        for i, facts in rows
     ]
 
 
+def _beginning(dataset: Dataset, index: int) -> str:
+    text = clean_text(dataset.content(index).decode("utf-8", "replace"))
+    return shorten(text, BEGINNING, placeholder=" …")
+
+
 def _plain(option: Any) -> Any:
+    if isinstance(option, bool):
+        return option
     return list(option) if isinstance(option, list | tuple) else str(option)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from headstart.boundary.extract import extract
 from headstart.bundle import Bundle, load
 from headstart.data.reading import read
 from headstart.errors import BundleError, DataError, unknown
@@ -51,7 +52,7 @@ def _first_kernel(bundle: Bundle) -> Any:
     from headstart.backbones import vision
     from headstart.backbones.surgery import first_convolution
 
-    net = vision.build(bundle.entries[0], seed=bundle.facts["seed"]).net
+    net = vision.build(bundle.model.entries[0], seed=bundle.facts["seed"]).net
     return first_convolution(net)[1].weight.detach().numpy()
 
 
@@ -60,7 +61,7 @@ def _errors(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
     if not rows:
         line = "no mistakes on the held-out items; nothing was drawn"
         return {"out": None, "errors": [], "lines": [line]}
-    lines = [mistake(row) for row in rows[:24]]
+    lines = [mistake(bundle.model.task, row) for row in rows[:24]]
     if bundle.kind == "text":
         return {"out": None, "errors": rows, "lines": lines}
     # The items of a table are named from the folder that it lies in.
@@ -74,13 +75,14 @@ def _embedding(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
     dataset = read(root, **bundle.facts["data"].get("reading", {}))
     held_out = [i for i in range(len(dataset)) if dataset.splits[i] in ("val", "test")]
     dataset = dataset.take(held_out) if held_out else dataset
-    found, features = bundle.extract(dataset)
+    found, features = extract(dataset, bundle.model.entries, seed=bundle.model.seed)
     if len(found.usable) < 3:
         raise DataError(f"{root} has {len(found.usable)} usable items; at least three are needed.")
     x = features.rows(found.usable[:5000]).astype(np.float64)
     x -= x.mean(axis=0)
     _, spread, axes = np.linalg.svd(x, full_matrices=False)
-    pictures.embedding(x @ axes[:2].T, dataset.labels[found.usable[:5000]], dataset.classes, out)
+    known = found.dataset.known.take(found.usable[:5000])
+    pictures.embedding(x @ axes[:2].T, *known.task.coloured(known.values), out)
     share = float((spread[:2] ** 2).sum() / (spread**2).sum())
     line = f"two principal components hold {100 * share:.0f} % of the variance of {len(x)} items"
     return {"variance": share, "lines": [line]}

@@ -2,56 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Matrix = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
-
-Z95 = 1.959963984540054
-"""The two-sided 95 % point of the normal distribution."""
-
-
-def wilson(correct: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share of ``correct`` out of ``n``, in 0..1.
-
-    Wilson's score interval: right also near 100 % and for few items, where the usual
-    plus-or-minus is not. Source: Wilson 1927, JASA 22, 209-212.
-
-    >>> [round(x, 3) for x in wilson(96, 100)]
-    [0.902, 0.984]
-    >>> wilson(0, 0)
-    (0.0, 1.0)
-    """
-    if n == 0:
-        return 0.0, 1.0
-    share = correct / n
-    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return (mean, low, high): the mean over draws and its 95 % interval by Student's t.
-
-    With one value the interval is not known and spans from the value to itself.
-
-    >>> mean_interval([0.5])
-    (0.5, 0.5, 0.5)
-    """
-    mean = float(np.mean(values))
-    n = len(values)
-    if n < 2:
-        return mean, mean, mean
-    from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes a second
-
-    half = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / math.sqrt(n)
-    return mean, mean - half, mean + half
+from headstart.tasks.intervals import wilson
+from headstart.tasks.task import Indices as Labels
+from headstart.tasks.task import Matrix
 
 
 @dataclass(frozen=True)
@@ -83,6 +41,11 @@ class Evaluation:
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the accuracy, see `wilson`."""
         return wilson(self.correct, self.n)
+
+    @property
+    def value(self) -> float:
+        """The accuracy: the figure that stands for all."""
+        return self.accuracy
 
     def per_class(self) -> list[dict[str, Any]]:
         """Return name, n, precision, recall with its interval, and F1 of each class."""
@@ -119,6 +82,11 @@ class Evaluation:
             "calibration_error": self.calibration_error,
         }
 
+    def brief(self) -> dict[str, Any]:
+        """Return the part of the figures that a fit prints."""
+        wanted = ("accuracy", "interval", "per_class", "calibration_error")
+        return {name: value for name, value in self.to_json().items() if name in wanted}
+
 
 def evaluate(probabilities: Matrix, labels: Labels, classes: tuple[str, ...]) -> Evaluation:
     """Return the figures of ``probabilities``, shape (N, C), against ``labels``, shape (N,)."""
@@ -154,19 +122,9 @@ def calibration_error(probabilities: Matrix, labels: Labels, bins: int = 10) -> 
     return float(sum(gaps))
 
 
-def worst(
-    probabilities: Matrix, labels: Labels, names: Sequence[str], classes: Sequence[str], most: int
-) -> list[dict[str, Any]]:
-    """Return the ``most`` confident mistakes, the most confident first."""
+def worst(probabilities: Matrix, labels: Labels, most: int) -> list[tuple[int, int]]:
+    """Return (row, answer) of the ``most`` confident mistakes, the most confident first."""
     answers = probabilities.argmax(axis=1) if len(labels) else np.empty(0, np.int64)
     wrong = np.flatnonzero(answers != labels)
     order = wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")][:most]
-    return [
-        {
-            "item": names[i],
-            "label": classes[labels[i]],
-            "predicted": classes[answers[i]],
-            "probability": float(probabilities[i, answers[i]]),
-        }
-        for i in map(int, order)
-    ]
+    return [(int(i), int(answers[i])) for i in order]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from headstart.boundary.heads import Head, Labels, Matrix, of_present, solver
+from headstart.tasks.heads import Head
+from headstart.tasks.solvers import of_present, solver
+from headstart.tasks.task import Indices, Matrix
 
 Square = npt.NDArray[np.float64]
 
@@ -14,7 +16,7 @@ LEAST = 1e-6
 
 
 @solver("lda")
-def lda(x: Matrix, y: Labels, n_classes: int, strength: float) -> Head:
+def lda(x: Matrix, y: Indices, n_classes: int, strength: float) -> Head:
     """Assume normal classes of one covariance: log prior + log density, linear in x.
 
     The covariance is that of all items around the means of their classes, and it is shrunk once:

@@ -1,1 +1,0 @@
-"""Convex heads, one file each: a file that is here is found, see `headstart.boundary.heads`."""

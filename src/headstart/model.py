@@ -1,0 +1,171 @@
+"""The one thing that answers, whatever asks: a fit, a comparison, a bundle, an estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.backbones.entry import Entry
+from headstart.boundary.extract import Features, extract, vectors
+from headstart.data.dataset import Dataset, Kind
+from headstart.data.items import Items, of_texts
+from headstart.data.reading import read_items
+from headstart.data.scan import Want, scan
+from headstart.errors import HeadstartError
+from headstart.tasks.heads import Head
+from headstart.tasks.task import Matrix, Task
+
+if TYPE_CHECKING:
+    from headstart.backbones.blocks import Backbone
+    from headstart.boundary.inputs import Inputs
+
+Indices = npt.NDArray[np.int64]
+Answers = Iterator[dict[str, Any]]
+
+CHUNK = 1024
+"""Items that prediction holds the answers of at once."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Backbones, a head on their features, and the task that says what its outputs mean.
+
+    Attributes:
+        entries: the backbones, in the order in which their features are joined.
+        head: from features to outputs.
+        task: what the outputs are answers to.
+        seed: of random weights.
+        backbone: the trained network; None where the entries' weights are the ones to use.
+        unchanged: the boundary below which the trained network is as it was.
+        cache_limit: gigabytes on disk that what stands at that boundary may take.
+        columns: of the tables that it learned texts from.
+    """
+
+    entries: tuple[Entry, ...]
+    head: Head
+    task: Task
+    seed: int = 0
+    backbone: Backbone | None = None
+    unchanged: int = 0
+    cache_limit: float = 8.0
+    columns: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """What its items are: "image" or "text"."""
+        return self.entries[0].kind
+
+    # -- answers ----------------------------------------------------------------------------------
+
+    def predict(self, sources: Any, *, device: str = "cpu") -> list[dict[str, Any]]:
+        """Return an answer an item of ``sources``, in order, see `stream`."""
+        return list(self.stream(sources, device=device))
+
+    def stream(self, sources: Any, *, device: str = "cpu") -> Answers:
+        """Yield ``{item, ...}`` with the task's answer, or ``{item, error}``, in order.
+
+        Args:
+            sources: one source, or several: paths of files, of folders (read with all below them)
+                and of tables; Pillow's pictures, arrays, bytes; for a text model also sentences:
+                what has a space in it and is no path.
+            device: "cpu", "cuda" or "mps".
+        """
+        items = read_items(sources, self.kind, text_columns=self.columns or None)
+        yield from self.stream_items(items, device=device)
+
+    def stream_texts(self, texts: Sequence[str], *, device: str = "cpu") -> Answers:
+        """Yield the answers for ``texts`` themselves, single words and empty ones too.
+
+        Raises:
+            HeadstartError: the model is for pictures.
+        """
+        if self.kind != "text":
+            raise HeadstartError("this model answers pictures, not texts; give it files.")
+        yield from self.stream_items(of_texts(texts), device=device)
+
+    def stream_items(self, items: Items | Dataset, *, device: str = "cpu") -> Answers:
+        """Yield the answers for ``items``; memory does not grow with them."""
+        n = len(items.names)
+        whole = Dataset(
+            kind=self.kind,
+            root=Path("items"),
+            names=items.names,
+            targets=None,
+            splits=np.full(n, "", "<U5"),
+            content=items.content,
+        )
+        for start in range(0, n, CHUNK):
+            chunk = whole.take(range(start, min(start + CHUNK, n)))
+            faults, good, outputs = self.attempt(chunk, device=device)
+            answers = iter(self.task.answers(outputs))
+            for i in range(len(chunk)):
+                said = {"error": faults[i]} if i in faults else next(answers)
+                yield {"item": chunk.names[i]} | said
+
+    # -- outputs ----------------------------------------------------------------------------------
+
+    def attempt(
+        self, dataset: Dataset, *, device: str = "cpu"
+    ) -> tuple[dict[int, str], Indices, Matrix]:
+        """Return the faults by index, the indices of the other items, and their outputs."""
+        if self.backbone is None:
+            faults, features = vectors(dataset, self.entries, device=device, seed=self.seed)
+            good = _without(len(dataset), faults)
+            found = features.rows(good) if len(good) else None
+        else:
+            pass_ = scan(dataset, wants=[Want(self.entries[0].preprocess)])
+            faults = {item.index: item.fault for item in pass_ if item.fault}
+            good = _without(len(dataset), faults)
+            found = self._read(dataset, good, device) if len(good) else None
+        empty = np.empty((0, self.task.n_outputs), np.float32)
+        return faults, good, empty if found is None else self.head.logits(found)
+
+    def outputs(
+        self,
+        dataset: Dataset,
+        indices: Indices,
+        *,
+        features: Features | None = None,
+        device: str = "cpu",
+    ) -> Matrix:
+        """Return the calibrated outputs, shape (len(indices), K), of usable items of ``dataset``.
+
+        ``features`` of the unchanged backbones are used where they are given and apply. What
+        stands at the boundary below which nothing has changed is kept, for the next strategy, seed
+        or draw that is measured on the same items.
+        """
+        if self.backbone is not None:
+            return self.head.logits(self._read(dataset, indices, device))
+        if features is None:
+            found, features = extract(dataset, self.entries, device=device, seed=self.seed)
+            dataset = found.dataset
+        return self.head.logits(features.of(dataset).rows(indices))
+
+    def _read(self, dataset: Dataset, indices: Indices, device: str) -> Matrix:
+        from headstart.boundary.inputs import Inputs
+
+        return self.features(Inputs(dataset, self.entries[0].preprocess), indices, device)
+
+    def features(self, inputs: Inputs, indices: Indices, device: str) -> Matrix:
+        """Return the trained network's features of plain items, shape (len(indices), D)."""
+        from headstart.boundary import forward as reading
+        from headstart.boundary.activations import Activations
+
+        assert self.backbone is not None
+        backbone, what = self.backbone.to(device).eval(), self.entries[0].network
+        source: reading.Source = inputs
+        if self.unchanged:
+            source = Activations(
+                inputs, backbone, self.unchanged, device, what=what, limit=self.cache_limit
+            )
+            source.fill(indices)
+        return reading.features(backbone, source, indices, device)
+
+
+def _without(n: int, faults: dict[int, str]) -> Indices:
+    return np.array([i for i in range(n) if i not in faults], np.int64)

@@ -1,0 +1,65 @@
+"""The tables of a report on classes: by class, and which are taken for which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headstart.tasks.shown import Block, percent, span
+
+MOST_CLASSES = 30
+"""Classes up to which the confusion table is shown whole."""
+
+
+def blocks(names: Sequence[str], figures: Mapping[str, Any]) -> list[Block]:
+    """Return the tables for the figures of a classifier."""
+    found = [_per_class(figures["per_class"])]
+    if len(names) <= MOST_CLASSES:
+        return [*found, _confusion(names, figures["confusion"])]
+    pairs = _confused_pairs(names, figures["confusion"])
+    return [*found, pairs] if pairs.rows else found
+
+
+def _per_class(rows: list[dict[str, Any]]) -> Block:
+    worst_first = sorted(rows, key=lambda row: row["recall"])
+    cells = [
+        [
+            row["class"],
+            str(row["n"]),
+            percent(row["recall"]),
+            span(*row["interval"]),
+            percent(row["precision"]),
+        ]
+        for row in worst_first
+    ]
+    head = ["class", "items", "found", "95 %", "right when said"]
+    return Block("By class", head, cells, terse=True)
+
+
+def _confusion(names: Sequence[str], counts: list[list[int]]) -> Block:
+    rows = [[names[c], *(str(n) if n else "·" for n in line)] for c, line in enumerate(counts)]
+    tones = [
+        [0.0, *(_tone(n, sum(line), good=c == other) for other, n in enumerate(line))]
+        for c, line in enumerate(counts)
+    ]
+    note = "Rows: what an item is. Columns: what it was taken for."
+    return Block("Confusion", ["", *names], rows, note, tones)
+
+
+def _tone(n: int, of: int, *, good: bool) -> float:
+    share = n / max(1, of)
+    return share if good else -share
+
+
+def _confused_pairs(names: Sequence[str], counts: list[list[int]]) -> Block:
+    pairs = sorted(
+        (
+            (n, c, other)
+            for c, line in enumerate(counts)
+            for other, n in enumerate(line)
+            if n and c != other
+        ),
+        reverse=True,
+    )[:20]
+    rows = [[names[c], names[other], str(n)] for n, c, other in pairs]
+    return Block("Most confused", ["is", "taken for", "times"], rows)

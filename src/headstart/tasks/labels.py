@@ -1,0 +1,393 @@
+"""The task `labels`: several labels an item, or none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.errors import DataError
+from headstart.tasks import drawing
+from headstart.tasks.cells import Cells
+from headstart.tasks.classes import in_order
+from headstart.tasks.figures import Measured, measured
+from headstart.tasks.heads import Head
+from headstart.tasks.iterative import iterative
+from headstart.tasks.label_blocks import blocks, ends, share
+from headstart.tasks.label_figures import Ranked, best_threshold, f1
+from headstart.tasks.shown import Block
+from headstart.tasks.solvers import ABSENT, SOLVERS, least
+from headstart.tasks.task import Criterion, Folds, Indices, Matrix, Solver, Targets, Task, Values
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LEAST_TO_SELECT = 100
+"""Training items from which some are set aside to choose the best epoch."""
+
+LEAST_TO_FOLD = 10
+
+LEAST_TO_CHOOSE = 5
+"""Items with a label from which its threshold is chosen; with fewer it is one half."""
+
+SEPARATOR = ";"
+
+_MARKS = {"0", "1", "0.0", "1.0", "false", "true"}
+
+
+def one_against_rest(solver: Solver) -> Solver:
+    """Return the solver of L labels that asks ``solver`` of two classes for each by itself."""
+
+    def solve(x: Matrix, y: Values, n_outputs: int, strength: float) -> Head:
+        pairs = [_pair(solver, x, y[:, k].astype(np.int64), strength) for k in range(n_outputs)]
+        weight = np.stack([pair.weight[1] - pair.weight[0] for pair in pairs])
+        bias = np.array([pair.bias[1] - pair.bias[0] for pair in pairs], np.float32)
+        squares = [pair.square[1] - pair.square[0] for pair in pairs if pair.square is not None]
+        return Head(weight, bias, np.stack(squares) if squares else None)
+
+    return solve
+
+
+def _pair(solver: Solver, x: Matrix, y: Indices, strength: float) -> Head:
+    """Return the head of having a label and not; of a label that all or none have, its bias."""
+    if 0 < y.sum() < len(y):
+        return solver(x, y, 2, strength)
+    weight = np.zeros((2, x.shape[1]), np.float32)
+    bias = np.array([0, -ABSENT if y.any() else ABSENT], np.float32)
+    return Head(weight, bias, weight if solver is SOLVERS["bayes"] else None)
+
+
+@dataclass(frozen=True)
+class Labels(Task):
+    """Each item has any of several labels; a target is a row of booleans, one a label.
+
+    Attributes:
+        thresholds: probability from which an item is said to have a label, one each; empty for
+            one half.
+    """
+
+    names: tuple[str, ...] = ()
+    thresholds: tuple[float, ...] = ()
+    name: ClassVar[str] = "labels"
+    score: ClassVar[str] = "macro_f1"
+    worst: ClassVar[str] = "Most surprising items"
+    shots: ClassVar[str] = "items a label"
+    solvers: ClassVar[Mapping[str, Solver]] = {
+        name: one_against_rest(solver) for name, solver in SOLVERS.items()
+    }
+
+    # -- targets ----------------------------------------------------------------------------------
+
+    @classmethod
+    def fits(cls, cells: Cells) -> bool:
+        """Lists, or names with ``;`` between them that come back in other company."""
+        if all(cell.startswith("[") for cell in cells.values):
+            return all(_listed(cell) is not None for cell in cells.values)
+        if not any(SEPARATOR in cell for cell in cells.values):
+            return False
+        found = [part for cell in cells.values for part in set(_parts(cell))]
+        again = sum(found.count(part) > 1 for part in set(found))
+        return 2 * again >= len(set(found))
+
+    @classmethod
+    def marked(cls, sample: Sequence[str]) -> bool:
+        """A column of 0 and 1, or of false and true."""
+        found = {cell.strip().casefold() for cell in sample} - {""}
+        return bool(found) and (found <= {"0", "1"} or found <= _MARKS)
+
+    @classmethod
+    def read(cls, cells: Cells) -> tuple[Targets, dict[int, str]]:
+        """Return which item has which label; an empty list is an item without any."""
+        sets = [_parts(cell) for cell in cells.values]
+        names = in_order(part for parts in sets for part in parts)
+        if not names:
+            raise DataError(f"{cells.where} holds no label; write them as a;b, or as a list.")
+        number = {name: i for i, name in enumerate(names)}
+        rows = np.zeros((len(sets), len(names)), np.bool_)
+        for row, parts in zip(rows, sets, strict=True):
+            row[[number[part] for part in parts]] = True
+        return Targets(cls(names), rows[cells.codes]), {}
+
+    def said(self, target: Any) -> str:
+        """Return the names of the labels, ``a;b``."""
+        return SEPARATOR.join(self.names[k] for k in np.flatnonzero(target))
+
+    def counts(self, values: Values) -> dict[str, int]:
+        """Return how many items have each label."""
+        return dict(zip(self.names, values.sum(axis=0).tolist(), strict=True))
+
+    def unlearnable(self, values: Values, what: str) -> str:
+        """A label that all or none have teaches nothing."""
+        counts = values.sum(axis=0)
+        if ((counts > 0) & (counts < len(values))).any():
+            return ""
+        return f"among the {what} there is no label that some have and some have not"
+
+    def lost(self, values: Values, training: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return the items with labels of which no training item has any."""
+        known = values[training].any(axis=0)
+        return np.asarray(values.any(axis=1) & ~values[:, known].any(axis=1))
+
+    def joined(self, values: Values) -> Values | None:
+        """An item that lies in several places has the labels of all of them."""
+        return np.asarray(values.any(axis=0))
+
+    def translated(self, targets: Targets) -> tuple[Values, npt.NDArray[np.bool_]]:
+        """Match labels by name; those that are not known are left out."""
+        theirs = {name: i for i, name in enumerate(targets.task.names)}
+        if not set(theirs) & set(self.names):
+            raise DataError(
+                f"no label ({', '.join([*theirs][:5])}) is one of the bundle's: "
+                f"{', '.join(self.names[:10])}."
+            )
+        rows = np.zeros((len(targets), len(self.names)), np.bool_)
+        for k, name in enumerate(self.names):
+            if name in theirs:
+                rows[:, k] = targets.values[:, theirs[name]]
+        return rows, np.ones(len(rows), np.bool_)
+
+    # -- which items ------------------------------------------------------------------------------
+
+    def part(
+        self, values: Values, items: Indices, share: float, seeds: list[int]
+    ) -> tuple[Indices, Indices]:
+        """Return a share of each label, by iterative stratification."""
+        drawing.check(seeds)
+        rng = np.random.default_rng(seeds)
+        parts = iterative(values[items], [1 - share, share], rng)
+        return items[parts == 0], items[parts == 1]
+
+    def draw(self, values: Values, items: Indices, shots: int, seeds: list[int]) -> Indices:
+        """Return ``shots`` items with each label, and as many without any."""
+        drawing.check(seeds)
+        columns = [*values[items].T, ~values[items].any(axis=1)]
+        drawn = [
+            np.random.default_rng([*seeds, k]).permutation(items[has])[:shots]
+            for k, has in enumerate(columns)
+        ]
+        return np.unique(np.concatenate(drawn))
+
+    def spares(self, values: Values) -> bool:
+        """Return whether there are enough items."""
+        return len(values) >= LEAST_TO_SELECT
+
+    def folds(self, values: Values, seed: int) -> Folds:
+        """Return five folds by iterative stratification; none for fewer than ten items."""
+        if len(values) < LEAST_TO_FOLD:
+            return []
+        parts = iterative(values, [0.2] * 5, np.random.default_rng([seed, 4]))
+        return [(np.flatnonzero(parts != k), np.flatnonzero(parts == k)) for k in range(5)]
+
+    # -- learning ---------------------------------------------------------------------------------
+
+    @property
+    def n_outputs(self) -> int:
+        """One logit a label."""
+        return len(self.names)
+
+    def criterion(self, values: Values, *, smoothing: float, weighted: bool) -> Criterion:
+        """Return the mean binary cross-entropy; ``weighted``: rare labels as if they were not."""
+        import torch
+        from torch.nn import functional as F  # noqa: N812 - the field's own name for it
+
+        counts = np.maximum(values.sum(axis=0), 1)
+        scale = torch.from_numpy(((len(values) - counts) / counts).astype(np.float32))
+
+        def loss(outputs: Tensor, truth: Values) -> Tensor:
+            target = torch.from_numpy(truth.astype(np.float32)).to(outputs.device)
+            target = target * (1 - smoothing) + smoothing / 2
+            weight = scale.to(outputs.device) if weighted else None
+            return F.binary_cross_entropy_with_logits(outputs, target, pos_weight=weight)
+
+        return loss
+
+    def judge(self, outputs: Matrix, values: Values) -> dict[str, float]:
+        """Return the log loss, and macro-F1."""
+        return {
+            "selection_loss": self.loss(outputs, values),
+            "selection_macro_f1": self.value(outputs, values),
+        }
+
+    def loss(self, outputs: Matrix, values: Values) -> float:
+        """Return the mean log loss over items and labels, in nats."""
+        return float(_log_losses(outputs, values).mean())
+
+    def settled(self, outputs: Matrix, values: Values) -> tuple[float, Labels]:
+        """Return the temperature, and the thresholds with the best F1 of each label."""
+        temperature = least(lambda log_t: self.loss(outputs / np.exp(log_t), values))
+        chances = sigmoid(outputs / temperature)
+        thresholds = [
+            best_threshold(chances[:, k], values[:, k])
+            if values[:, k].sum() >= LEAST_TO_CHOOSE
+            else 0.5
+            for k in range(len(self.names))
+        ]
+        return temperature, replace(self, thresholds=tuple(thresholds))
+
+    def notes(self) -> list[str]:
+        """Return that no threshold was chosen, where none was."""
+        if self.thresholds:
+            return []
+        return ["too few items were set aside to choose thresholds: all labels have one half"]
+
+    # -- answering --------------------------------------------------------------------------------
+
+    def has(self, outputs: Matrix) -> npt.NDArray[np.bool_]:
+        """Return which labels are above their thresholds, shape (N, L)."""
+        limits = np.array(self.thresholds or [0.5] * len(self.names))
+        return np.asarray(sigmoid(outputs) >= limits)
+
+    def answers(self, outputs: Matrix) -> list[dict[str, Any]]:
+        """Return ``{labels, probabilities}`` an item."""
+        return [
+            {
+                "labels": [self.names[k] for k in np.flatnonzero(has)],
+                "probabilities": dict(zip(self.names, row.tolist(), strict=True)),
+            }
+            for has, row in zip(self.has(outputs), sigmoid(outputs), strict=True)
+        ]
+
+    def line(self, answer: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the labels and their probabilities."""
+        chances = [f"{answer['probabilities'][name]:.3f}" for name in answer["labels"]]
+        return SEPARATOR.join(answer["labels"]) or "no label", SEPARATOR.join(chances)
+
+    def evaluate(self, outputs: Matrix, values: Values) -> Measured:
+        """Return macro- and micro-F1, mean average precision, and how many items are all right."""
+        said, ranked = self.has(outputs), Ranked(outputs, values)
+
+        def figures(rows: Indices) -> dict[str, float]:
+            found, truth = said[rows], values[rows]
+            return {
+                "macro_f1": _mean(f1(found, truth)),
+                "micro_f1": float(f1(found.reshape(-1, 1), truth.reshape(-1, 1))[0]),
+                "map": ranked.mean_precision(rows),
+                "exact": float((found == truth).all(axis=1).mean()) if len(rows) else np.nan,
+            }
+
+        everyone = np.arange(len(values))
+        each = zip(self.names, f1(said, values), ranked.precisions(everyone), strict=True)
+        rows = [
+            {
+                "label": name,
+                "n": int(n),
+                "f1": _known(score),
+                "average_precision": _known(precision),
+            }
+            for (name, score, precision), n in zip(each, values.sum(axis=0), strict=True)
+        ]
+        limits = list(self.thresholds or [0.5] * len(self.names))
+        more = {"per_label": rows, "thresholds": dict(zip(self.names, limits, strict=True))}
+        return measured("macro_f1", "labels", figures, len(values), more)
+
+    def value(self, outputs: Matrix, values: Values) -> float:
+        """Return macro-F1."""
+        return _mean(f1(self.has(outputs), values))
+
+    def mistakes(self, outputs: Matrix, values: Values, most: int) -> list[tuple[int, Any]]:
+        """Return the items with a wrong label, those with the largest loss first."""
+        said = self.has(outputs)
+        losses = _log_losses(outputs, values)
+        wrong = np.flatnonzero((said != values).any(axis=1))
+        order = wrong[np.argsort(-losses[wrong].sum(axis=1), kind="stable")][:most]
+        return [
+            (
+                int(i),
+                {
+                    "label": self.said(values[i]),
+                    "predicted": self.said(said[i]),
+                    "probability": float(np.exp(-losses[i].sum())),
+                },
+            )
+            for i in order
+        ]
+
+    # -- showing ----------------------------------------------------------------------------------
+
+    def headline(self, figures: Mapping[str, Any]) -> tuple[str, str]:
+        """Return macro-F1."""
+        return share(figures["macro_f1"]), ends(figures["macro_f1_interval"])
+
+    def sentences(self, figures: Mapping[str, Any]) -> tuple[str, str]:
+        """Return what macro-F1 is of, and how many items are all right."""
+        return (
+            f"is macro-F1, the mean over labels of how well each is found, on {figures['n']} items "
+            f"that it was not trained on; the 95 % interval goes from "
+            f"{ends(figures['macro_f1_interval'])} %.",
+            f"Of {share(figures['exact'])} of them all labels are right.",
+        )
+
+    def blocks(self, figures: Mapping[str, Any]) -> list[Block]:
+        """Return the figures with their intervals, and each label's."""
+        return blocks(figures)
+
+    def mistake(self, row: Mapping[str, Any]) -> str:
+        """Return what was answered, and what is right."""
+        return f"answered {row['predicted'] or 'no label'}, is {row['label'] or 'without labels'}"
+
+    def coloured(self, values: Values) -> tuple[Indices, Sequence[str]]:
+        """Return a colour a set of labels."""
+        sets, codes = np.unique(values, axis=0, return_inverse=True)
+        return codes.reshape(-1), [self.said(one) or "none" for one in sets]
+
+    # -- saving -----------------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """Return the thresholds."""
+        return {"thresholds": list(self.thresholds)}
+
+    @classmethod
+    def saved(cls, names: tuple[str, ...], facts: Mapping[str, Any]) -> Labels:
+        """Return the task of the labels called ``names``."""
+        thresholds = tuple(map(float, facts["thresholds"]))
+        if len(thresholds) not in (0, len(names)):
+            raise ValueError(f"{len(thresholds)} thresholds for {len(names)} labels")
+        return cls(names, thresholds)
+
+
+def sigmoid(outputs: Values) -> Values:
+    """Return the probabilities of logits, each by itself.
+
+    >>> sigmoid(np.zeros(1)).tolist()
+    [0.5]
+    """
+    from scipy.special import expit
+
+    return np.asarray(expit(outputs))
+
+
+def _log_losses(outputs: Values, values: Values) -> Values:
+    logits = np.asarray(outputs, np.float64)
+    return np.asarray(np.logaddexp(0, np.where(values, -logits, logits)))
+
+
+def _listed(cell: str) -> list[str] | None:
+    """Return the labels of a JSON list; None where the cell is none."""
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, list) or any(isinstance(one, list | dict) for one in found):
+        return None
+    return [str(one).strip() for one in found if one is not None and str(one).strip()]
+
+
+def _parts(cell: str) -> list[str]:
+    found = _listed(cell) if cell.startswith("[") else None
+    if found is not None:
+        return found
+    return [part.strip() for part in cell.split(SEPARATOR) if part.strip()]
+
+
+def _mean(values: Values) -> float:
+    """Return the mean of what is defined."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else np.nan
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
