@@ -158,7 +158,7 @@ def test_reading_numbers(tmp_path: Path) -> None:
     (tmp_path / "w.csv").write_text("text,label\nsome words,a\nmore words,b\n")
     with pytest.raises(DataError, match="holds no numbers but a, b"):
         read(tmp_path / "w.csv", task="number")
-    with pytest.raises(UsageError, match="unknown task 'numbr'; did you mean 'number'"):
+    with pytest.raises(UsageError, match="numbr.*did you mean 'number'"):
         read(tmp_path / "t.csv", task="numbr")
 
 
