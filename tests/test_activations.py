@@ -29,8 +29,8 @@ from torch import nn
 import headstart
 from conftest import bars, save_bars, save_encoder, sentences, shared_weights
 from headstart import store
-from headstart.backbones import surgery
-from headstart.backbones.blocks import Backbone, Normalise, chain
+from headstart.backbones import surgery, vision
+from headstart.backbones.blocks import Backbone, Normalise
 from headstart.backbones.build import build
 from headstart.backbones.registry import resolve
 from headstart.boundary import activations
@@ -76,7 +76,7 @@ def by_hand(make: Callable[[], nn.Module]) -> Callable[[], Backbone]:
             net = make()
             n_features = surgery.take_off_head(net)
             start = Normalise(SMALL.mean, SMALL.std)
-            backbone = Backbone(net, chain(net, "torchvision"), start, n_features)
+            backbone = Backbone(net, vision.features, start, n_features, size=(3, 32, 32))
             if not lived:
                 backbone.batch_statistics = True
                 with torch.no_grad():
