@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from headstart.backbones import cut, passage
 from headstart.backbones.cut import Boundary, Cut
+from headstart.backbones.known import Known
 from headstart.backbones.look import BATCH, Run, example
 from headstart.progress import log
 
@@ -32,7 +32,7 @@ class Backbone(nn.Module):
         n_features: length of the feature vector.
         size: (C, H, W) of the pictures; () for texts.
         source: of texts, the path of the module that turns token ids into vectors.
-        kept: a file that remembers which cuts are proven; None to prove them each time.
+        known: what remembers which cuts are proven; None to prove them each time.
 
     Attributes:
         adapters: names of the parameters that train although their block does not.
@@ -49,7 +49,7 @@ class Backbone(nn.Module):
         *,
         size: tuple[int, ...] = (),
         source: str = "",
-        kept: Path | None = None,
+        known: Known | None = None,
     ):
         super().__init__()
         self.net = net
@@ -57,16 +57,17 @@ class Backbone(nn.Module):
         self.n_features = n_features
         self.adapters: frozenset[str] = frozenset()
         self.batch_statistics = False
-        self._run, self._size, self._source, self._kept = run, size, source, kept
+        self._run, self._size, self._source, self._known = run, size, source, known
         self._trainable: frozenset[int] | None = None
 
     @cached_property
     def cut(self) -> Cut:
         """Where the boundary may stand, found when first asked for, and proven."""
         try:
-            found = cut.find(self.net, self._run, self._size, self._source)
-            x = example(self.net, BATCH - 1, self._size, self._source)
-            return passage.proven(self.net, self._run, found, x, self._kept)
+            with torch.inference_mode(False):  # in it, nothing is known of where a tensor is from
+                found = cut.find(self.net, self._run, self._size, self._source)
+                x = example(self.net, BATCH - 1, self._size, self._source)
+                return passage.proven(self.net, self._run, found, x, self._known)
         except Exception as error:  # networks may do anything with a tensor without numbers
             log.warning("%s stays whole (%s)", type(self.net).__name__, str(error)[:200])
             return Cut((), {}, self._size)

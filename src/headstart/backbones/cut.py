@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from headstart.backbones.look import BATCH, Call, Look, Run, example, look, mapped
+from headstart.backbones.look import BATCH, LENGTH, Call, Look, Run, example, look, mapped
 
 CONTAINERS = (nn.Sequential, nn.ModuleList)
 
@@ -34,13 +34,27 @@ class Boundary:
         path: of the module.
         slot: which of its arguments is the activation, a position or a name.
         began: when the module is called, see `Call`.
+        order: the axes of the activation as they go out: items first, then a text's tokens.
         below: the outermost modules that are not run for it, and what each call of them returns.
     """
 
     path: str
     slot: int | str
     began: int
+    order: tuple[int, ...]
     below: dict[str, list[Any]]
+
+    def outside(self, x: Tensor) -> Tensor:
+        """Return the activation as it goes out: items first."""
+        return x if self._plain else x.permute(self.order)
+
+    def inside(self, x: Tensor) -> Tensor:
+        """Return the activation as the module is given it."""
+        return x if self._plain else x.permute(*map(self.order.index, range(x.ndim)))
+
+    @property
+    def _plain(self) -> bool:
+        return self.order == tuple(range(len(self.order)))
 
 
 @dataclass(frozen=True)
@@ -79,7 +93,7 @@ def find(net: nn.Module, run: Run, size: tuple[int, ...], source: str = "") -> C
     began: dict[str, int] = {}
     for call in seen.calls:
         began.setdefault(call.path, call.began)
-    return Cut(tuple(_offered(net, seen, began, fine=bool(size))), began, size)
+    return Cut(tuple(_offered(net, seen, began, texts=not size)), began, size)
 
 
 def nearest(name: str, known: Mapping[str, Any]) -> str:
@@ -89,20 +103,26 @@ def nearest(name: str, known: Mapping[str, Any]) -> str:
     return name
 
 
-def _offered(net: nn.Module, seen: Look, began: dict[str, int], *, fine: bool) -> list[Boundary]:
+def _offered(net: nn.Module, seen: Look, began: dict[str, int], *, texts: bool) -> list[Boundary]:
     """Return the legal boundaries between blocks; where these are few, those inside of blocks."""
-    legal = _legal(net, seen)
+    legal = _legal(net, seen, texts=texts)
+    starts: dict[str, str] = {}  # some blocks are not called, but what is in them is
+    for call in seen.calls:
+        for end in [i for i, letter in enumerate(call.path) if letter == "."] + [len(call.path)]:
+            starts.setdefault(call.path[:end], call.path)
     found: list[Boundary] = []
-    for enough, wanted in levels(net, legal):
-        first = min((began[p] for p, part in wanted.items() if part and p in began), default=0)
+    for enough, units in levels(net, legal):
+        wanted = {starts[path]: part for path, part in units.items() if path in starts}
+        first = min((began[path] for path, part in wanted.items() if part), default=0)
         calls = [c for path, c in legal.items() if path in wanted and c.began >= first]
-        found = _with_weights(net, began, [_boundary(seen, call) for call in _first(calls)])
-        if len(found) >= enough or not fine:
+        found = [_boundary(seen, call, texts=texts) for call in _first(calls)]
+        found = _with_weights(net, began, found)
+        if len(found) >= enough or texts:
             break
     return found
 
 
-def _legal(net: nn.Module, seen: Look) -> dict[str, Call]:
+def _legal(net: nn.Module, seen: Look, *, texts: bool) -> dict[str, Call]:
     """Return the calls at whose start the boundary may stand, by the path of their module."""
     spans = _spans(net, seen)
     times = Counter(call.path for call in seen.calls)
@@ -116,7 +136,8 @@ def _legal(net: nn.Module, seen: Look) -> dict[str, Call]:
         shared = any(first < call.began <= last for first, last in spans)
         if call.path and (before.made == [call.value] or before.ended >= call.ended):
             begun[call.value] = call
-            if times[call.path] == 1 and not shared:
+            kept = _axes(call.shape, texts=texts) is not None
+            if times[call.path] == 1 and kept and not shared:
                 legal[call.path] = call
     return legal
 
@@ -126,9 +147,26 @@ def _first(calls: list[Call]) -> list[Call]:
     return list({call.value: call for call in reversed(calls)}.values())[::-1]
 
 
-def _boundary(seen: Look, call: Call) -> Boundary:
-    assert call.slot is not None
-    return Boundary(call.path, call.slot, call.began, _below(seen, call))
+def _boundary(seen: Look, call: Call, *, texts: bool) -> Boundary:
+    axes = _axes(call.shape, texts=texts)
+    assert call.slot is not None and axes is not None
+    return Boundary(call.path, call.slot, call.began, axes, _below(seen, call))
+
+
+def _axes(shape: tuple[int, ...], *, texts: bool) -> tuple[int, ...] | None:
+    """Return the axes of ``shape`` with the items of a look first, and then a text's tokens.
+
+    None where they are not there: what is kept at a boundary is kept by item and token.
+
+    >>> _axes((LENGTH, BATCH, 64), texts=True), _axes((BATCH, 64, 7, 7), texts=False)
+    ((1, 0, 2), (0, 1, 2, 3))
+    """
+    if not texts:
+        return tuple(range(len(shape))) if shape[0] == BATCH else None
+    if len(shape) != 3 or shape.count(BATCH) != 1 or shape.count(LENGTH) != 1:
+        return None
+    items, tokens = shape.index(BATCH), shape.index(LENGTH)
+    return items, tokens, 3 - items - tokens
 
 
 def _spans(net: nn.Module, seen: Look) -> set[tuple[int, int]]:

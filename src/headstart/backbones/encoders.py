@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from headstart.backbones.blocks import Backbone
+from headstart.backbones.known import Known
 from headstart.backbones.look import Run
-from headstart.backbones.passage import memory
 from headstart.backbones.pooling import POOLINGS, AttentionPooling
 from headstart.backbones.weights import read_tensors
 from headstart.errors import BackboneError, unknown
@@ -79,14 +79,15 @@ def build(
         net = _network(facts, tensors)
         if chosen == "attention":
             net.add_module(ATTENTION, _attention(facts["hidden_size"], tensors))
-    words: Any = net.get_input_embeddings()
+    words: Any = cast("Any", net).get_input_embeddings().weight
+    tables = [path for path, m in net.named_modules() if getattr(m, "weight", None) is words]
     backbone = Backbone(
         net,
         _forward(chosen, normalise=facts["normalise"]),
         Tokens(),
         facts["hidden_size"],
-        source=next(path for path, module in net.named_modules() if module is words),
-        kept=memory(json.dumps([facts["architecture"], facts["config"], chosen]), "transformers"),
+        source=tables[-1],  # T5 has the table twice, and its encoder reads the second
+        known=Known(json.dumps([facts["architecture"], facts["config"], chosen]), "transformers"),
     )
     return backbone.eval()
 
@@ -97,7 +98,7 @@ def _forward(pooling: str, *, normalise: bool) -> Run:
     def run(net: nn.Module, state: State) -> Tensor:
         ids, mask = state
         hidden = net(input_ids=ids, attention_mask=mask)[0]
-        pool = net.get_submodule(ATTENTION) if pooling == "attention" else POOLINGS[pooling]
+        pool: Any = POOLINGS.get(pooling) or net.get_submodule(ATTENTION)
         features: Tensor = pool(hidden, mask)
         return F.normalize(features, dim=1) if normalise else features
 
@@ -128,7 +129,7 @@ def _network(facts: dict[str, Any], tensors: Mapping[str, Tensor] | None) -> nn.
         else:
             net = _loaded(model, config, tensors, options)
     if "pooler" in dict(net.named_children()):
-        net.pooler = None  # BERT's classifier of sentence pairs, which no pooling here reads
+        net.pooler = nn.Identity()  # BERT's, of sentence pairs, which no pooling here reads
     return cast("nn.Module", net)
 
 

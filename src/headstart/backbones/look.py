@@ -37,6 +37,7 @@ class Call:
         slot: which argument it was given, a position or a name; None where more than one tensor
             came from the input, or none.
         value: that argument in the autograd graph.
+        shape: of that argument.
         ended: how many calls had begun when it was over.
         output: what it returned, with tensors on the meta device.
         made: the tensors of that in the autograd graph; None for one that the input has no part in.
@@ -47,6 +48,7 @@ class Call:
     inside: Call | None
     slot: int | str | None
     value: Value | None
+    shape: tuple[int, ...]
     ended: int = 0
     output: Any = None
     made: list[Value | None] = field(default_factory=list)
@@ -82,8 +84,8 @@ def look(net: nn.Module, run: Run, x: Any, source: str = "") -> Look:
     stack: list[Call] = []
 
     def begin(path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        slot, value = _given(args, kwargs)
-        calls.append(Call(path, len(calls), stack[-1] if stack else None, slot, value))
+        slot, value, shape = _given(args, kwargs)
+        calls.append(Call(path, len(calls), stack[-1] if stack else None, slot, value, shape))
         stack.append(calls[-1])
 
     def end(path: str, output: Any) -> Any:
@@ -100,7 +102,7 @@ def look(net: nn.Module, run: Run, x: Any, source: str = "") -> Look:
         )
         module.register_forward_hook(lambda _, args, output, path=path: end(path, output))
     x = mapped(torch.clone if earnest else _numberless, x)
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.enable_grad():
         features = run(shapes, x if source else x.requires_grad_())
     return Look(calls, passages(features))
 
@@ -145,16 +147,20 @@ def mapped(change: Callable[[Tensor], Any], tree: Any) -> Any:
     return tree
 
 
-def _given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int | str | None, Value | None]:
-    """Return where the one value stands that came from the input, and that value."""
-    found: list[tuple[int | str, Tensor]] = []
-    slots: dict[int | str, Any] = {**dict(enumerate(args)), **kwargs}
-    for slot, given in slots.items():
-        mapped(lambda t, slot=slot: found.append((slot, t)) if t.requires_grad else None, given)
-    values = {_value(t) for _, t in found}
-    if len(values) != 1 or found[0][1].grad_fn is None or found[0][1] is not slots[found[0][0]]:
-        return None, None
-    return found[0][0], values.pop()
+def _given(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[int | str | None, Value | None, tuple[int, ...]]:
+    """Return where the one value stands that came from the input, that value and its shape."""
+    slots: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+    found: list[tuple[int | str, Any, Tensor]] = []
+    for slot, given in slots:
+        inside: list[Tensor] = []
+        mapped(inside.append, given)
+        found += [(slot, given, tensor) for tensor in inside if tensor.requires_grad]
+    values = {_value(tensor) for _, _, tensor in found}
+    if len(values) != 1 or found[0][2].grad_fn is None or found[0][1] is not found[0][2]:
+        return None, None, ()
+    return found[0][0], values.pop(), tuple(found[0][2].shape)
 
 
 def _value(tensor: Tensor) -> Value:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from headstart.backbones.cut import HERE, Boundary, Cut
+from headstart.backbones.known import Known
 from headstart.backbones.look import BATCH, LENGTH, Run, copied, mapped
 from headstart.progress import log
-from headstart.store import digest, home, written_aside
 
 TOLERANCE = 1e-4
 """Largest difference between a cut network and a whole one, relative to the largest number."""
@@ -56,16 +53,17 @@ def between(
     forwards: dict[str, Callable[..., Any]] = {}
     if low is not None:
         length = None if mask is None else mask.shape[1]
-        stand_in = _StandIn(hidden, length, fill)
+        given = low.inside(hidden)
+        stand_in = _StandIn(given, len(hidden), length, fill)
         forwards = {path: _returning(iter(made), stand_in) for path, made in low.below.items()}
-        forwards[low.path] = _entered(net.get_submodule(low.path).forward, low.slot, hidden)
+        forwards[low.path] = _entered(net.get_submodule(low.path).forward, low.slot, given)
         x = (
             hidden.new_empty(len(hidden), *cut.size)
             if mask is None
             else (torch.zeros_like(mask), mask)
         )
     if high is not None:
-        forwards[high.path] = _stopped(high.slot)
+        forwards[high.path] = _stopped(high)
     with _replaced(net, forwards):
         try:
             return run(net, x)
@@ -78,6 +76,7 @@ class _StandIn:
     """From a tensor that was looked at to one without numbers for the batch at hand."""
 
     like: Tensor
+    batch: int
     length: int | None
     fill: float | None
 
@@ -86,7 +85,7 @@ class _StandIn:
             return self.like
         sizes = list(seen.shape)
         if self.length is None:
-            sizes[:1] = [len(self.like) * size // BATCH for size in sizes[:1]]
+            sizes[:1] = [self.batch * size // BATCH for size in sizes[:1]]
         else:
             known = {BATCH: self.batch, LENGTH: self.length}
             sizes = [known.get(size, size) for size in sizes]
@@ -95,10 +94,6 @@ class _StandIn:
         if self.fill is not None or not seen.is_floating_point():
             made.fill_(self.fill if seen.is_floating_point() and self.fill is not None else 0)
         return made
-
-    @property
-    def batch(self) -> int:
-        return len(self.like)
 
 
 def _returning(outputs: Iterator[Any], stand_in: _StandIn) -> Callable[..., Any]:
@@ -116,11 +111,16 @@ def _entered(forward: Callable[..., Any], slot: int | str, x: Tensor) -> Callabl
     return entered
 
 
-def _stopped(slot: int | str) -> Callable[..., Any]:
+def _stopped(boundary: Boundary) -> Callable[..., Any]:
     def stopped(*args: Any, **kwargs: Any) -> Any:
-        raise _Reached(args[slot] if isinstance(slot, int) else kwargs[slot])
+        raise _Reached(boundary.outside(_argument(boundary.slot, args, kwargs)))
 
     return stopped
+
+
+def _argument(slot: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    given: Tensor = args[slot] if isinstance(slot, int) else kwargs[slot]
+    return given
 
 
 @contextmanager
@@ -140,13 +140,7 @@ def _replaced(net: nn.Module, forwards: dict[str, Callable[..., Any]]) -> Iterat
                 vars(module)["forward"] = old
 
 
-def memory(network: str, library: str, size: tuple[int, ...] = ()) -> Path:
-    """Return the file that remembers what is proven of a network of a library, as it is now."""
-    facts = (network, version(library), version("torch"), str(size))
-    return home() / "cuts" / f"{digest('|'.join(facts).encode()).hex()}.json"
-
-
-def proven(net: nn.Module, run: Run, cut: Cut, x: Any, kept: Path | None = None) -> Cut:
+def proven(net: nn.Module, run: Run, cut: Cut, x: Any, known: Known | None = None) -> Cut:
     """Return ``cut`` with those boundaries only at which ``net`` answers as the whole network.
 
     Each is entered with what the whole network has there, and numbers that stand for nothing
@@ -157,12 +151,11 @@ def proven(net: nn.Module, run: Run, cut: Cut, x: Any, kept: Path | None = None)
         run: its forward.
         cut: from `find`.
         x: what `run` reads, of other sizes than were looked at.
-        kept: a file that remembers the answer; None to prove it every time.
+        known: what remembers the answer; None to prove it every time.
     """
-    with suppress(OSError, ValueError, TypeError):
-        if kept is not None:
-            known = set(json.loads(kept.read_text(encoding="utf-8")))
-            return replace(cut, boundaries=tuple(b for b in cut.boundaries if b.path in known))
+    paths = known.read("cuts") if known else None
+    if paths is not None:
+        return replace(cut, boundaries=tuple(b for b in cut.boundaries if b.path in paths))
     net = copied(net, lambda tensor: tensor).eval()
     found: list[Boundary] = []
     with torch.no_grad():
@@ -178,9 +171,8 @@ def proven(net: nn.Module, run: Run, cut: Cut, x: Any, kept: Path | None = None)
             lost,
             len(cut.boundaries),
         )
-    if kept is not None:
-        with suppress(OSError), written_aside(kept) as aside:
-            aside.write_text(json.dumps([b.path for b in found]), encoding="utf-8")
+    if known:
+        known.note("cuts", [boundary.path for boundary in found])
     return replace(cut, boundaries=tuple(found))
 
 
@@ -191,8 +183,7 @@ def _whole(net: nn.Module, run: Run, cut: Cut, x: Any) -> dict[str, Any]:
 
     def noted(boundary: Boundary) -> Callable[..., None]:
         def note(_: nn.Module, args: Any, kwargs: Any) -> None:
-            slot = boundary.slot
-            value = (args[slot] if isinstance(slot, int) else kwargs[slot]).clone()
+            value = boundary.outside(_argument(boundary.slot, args, kwargs)).clone()
             truth[boundary.path] = value if mask is None else (value, mask)
 
         return note

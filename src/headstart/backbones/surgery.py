@@ -24,7 +24,7 @@ def find_head(net: nn.Module) -> str:
     '2'
     """
     for kind in (nn.Linear, nn.Conv2d):
-        found = [name for name, module in net.named_modules() if isinstance(module, kind)]
+        found: list[str] = [name for name, m in net.named_modules() if isinstance(m, kind)]
         if found:
             return found[-1]
     raise BackboneError(f"{type(net).__name__} has no layer that could be its head.")
@@ -35,10 +35,10 @@ def take_off_head(net: nn.Module) -> int:
 
     timm's networks say themselves how. Those that have no head (an encoder) stay as they are.
     """
-    reset = getattr(net, "reset_classifier", None)
-    if reset is not None:
-        reset(0)
-        return int(getattr(net, "head_hidden_size", None) or net.num_features)
+    said: Any = net
+    if hasattr(net, "reset_classifier"):
+        said.reset_classifier(0)
+        return int(getattr(said, "head_hidden_size", said.num_features))
     path = find_head(net)
     head: Any = net.get_submodule(path)
     parent, _, name = path.rpartition(".")

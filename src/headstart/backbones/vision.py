@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from headstart.backbones import surgery
 from headstart.backbones.blocks import Backbone, Normalise
 from headstart.backbones.entry import Entry
-from headstart.backbones.passage import memory
+from headstart.backbones.known import Known
 from headstart.backbones.weights import tensors_of
 from headstart.data.images import Preprocess
 from headstart.errors import BackboneError
@@ -44,21 +44,20 @@ def build(entry: Entry, *, seed: int = 0, channels: int | None = None) -> Backbo
         surgery.fit_channels(net, wanted)
     prepared = _preprocess(entry.with_channels(wanted))
     start, size = Normalise(prepared.mean, prepared.std), (wanted, *prepared.size)
-    kept = memory(entry.network, entry.library, size)
-    backbone = Backbone(net, features, start, n_features, size=size, kept=kept)
+    known = Known(entry.network, entry.library, size)
+    backbone = Backbone(net, features, start, n_features, size=size, known=known)
     return backbone.to(memory_format=torch.channels_last).eval()
 
 
 def features(net: nn.Module, pixels: Tensor) -> Tensor:
     """Return what ``net`` makes of normalised ``pixels``, one vector an item: maps are averaged."""
-    out = net(pixels)
+    out: Any = net(pixels)
     while isinstance(out, tuple | list):
         out = out[0]
-    if out.ndim == 4 and out.shape[1] != getattr(net, "num_features", out.shape[1]):
-        out = out.permute(0, 3, 1, 2)
-    if out.ndim == 4:
-        return out.mean((2, 3))  # type: ignore[no-any-return]
-    return out if out.ndim == 2 else out.mean(1)
+    channels = getattr(net, "num_features", out.shape[1])
+    axes = {2: (), 3: (1,), 4: (2, 3) if out.shape[1] == channels else (1, 2)}[out.ndim]
+    pooled: Tensor = out.mean(axes) if axes else out
+    return pooled
 
 
 def _preprocess(entry: Entry) -> Preprocess:
