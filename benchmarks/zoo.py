@@ -131,7 +131,8 @@ def cuts(name: str) -> tuple[int, float, float, float]:
     with torch.inference_mode():
         whole = backbone._run(backbone.net, x)
         for k in range(1, n):
-            again = backbone.forward_from(backbone.forward_between(x, 0, k), k)
+            x = backbone.forward_between(x, k - 1, k)
+            again = backbone.forward_from(x, k)
             gap = (again - whole).abs().max() / whole.abs().max().clamp(min=1e-6)
             worst = max(worst, float(gap))
     return n - 1, found, max(proven, 0.0), worst
