@@ -49,7 +49,10 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "albert": {"embedding_size": 16},
     "modernbert": {},
     "xlnet": {
-        **{"d_model": 32, "n_layer": 5, "n_head": 2, "d_inner": 48},
+        "d_model": 32,
+        "n_layer": 5,
+        "n_head": 2,
+        "d_inner": 48,
         "max_position_embeddings": None,  # it has no limit
     },
     "longformer": {"attention_window": 8},

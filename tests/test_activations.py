@@ -924,7 +924,7 @@ def test_a_file_in_the_place_of_the_folder(
     case = cases("residual")
     expected, _ = run(case, 3, replace(FEW, cache_limit=0))
     if not where:
-        headstart_home.rmdir()
+        shutil.rmtree(headstart_home)
     (headstart_home / where).write_text("no folder can be here")
     weights, _ = run(case, 3)
     assert_equal(expected, weights)

@@ -89,7 +89,11 @@ def find(net: nn.Module, run: Run, size: tuple[int, ...], source: str = "") -> C
         size: (C, H, W) of a picture; () for texts.
         source: of texts, the path of the module that turns token ids into vectors.
     """
-    seen = look(net, run, example(net, BATCH, size, source), source)
+    x = example(net, BATCH, size, source)
+    try:
+        seen = look(net, run, x, source)
+    except Exception:  # not every network can do without numbers
+        seen = look(net, run, x, source, earnest=True)
     began: dict[str, int] = {}
     for call in seen.calls:
         began.setdefault(call.path, call.began)

@@ -67,7 +67,7 @@ class Look:
     passages: frozenset[Value]
 
 
-def look(net: nn.Module, run: Run, x: Any, source: str = "") -> Look:
+def look(net: nn.Module, run: Run, x: Any, source: str = "", *, earnest: bool = False) -> Look:
     """Run a copy of ``net`` on ``x``; takes 0.01 to 0.5 seconds.
 
     Args:
@@ -76,9 +76,10 @@ def look(net: nn.Module, run: Run, x: Any, source: str = "") -> Look:
         x: what `run` reads.
         source: path of the module whose output stands for an input of integers, which no gradient
             reaches: a text's word embeddings.
+        earnest: compute numbers too, which texts and recurrent networks always do.
     """
     # Recurrent layers take long on the meta device: torch writes out each of their steps.
-    earnest = source or any(isinstance(module, nn.RNNBase) for module in net.modules())
+    earnest = earnest or source != "" or any(isinstance(m, nn.RNNBase) for m in net.modules())
     shapes = copied(net, torch.detach if earnest else _numberless).eval()
     calls: list[Call] = []
     stack: list[Call] = []
