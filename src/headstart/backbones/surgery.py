@@ -58,6 +58,13 @@ def first_convolution(net: nn.Module) -> tuple[str, nn.Conv2d]:
     raise BackboneError(f"{type(net).__name__} has no convolution that could be adapted or shown.")
 
 
+def _reads(net: nn.Module) -> int | None:
+    """Return the channels of the pictures that timm says a network reads; None if it does not."""
+    said: Any = getattr(net, "pretrained_cfg", None) or {}
+    size = said.get("input_size")
+    return int(size[0]) if size else None
+
+
 def fit_channels(net: nn.Module, channels: int) -> None:
     """Make the first convolution read ``channels`` channels, in place.
 
@@ -65,11 +72,14 @@ def fit_channels(net: nn.Module, channels: int) -> None:
     channels would have been. More: they are repeated in turn and scaled by C/``channels``, which
     keeps the size of the response (timm's `adapt_input_conv` does the same).
     """
-    if channels == 3 and not any(isinstance(module, nn.Conv2d) for module in net.modules()):
+    reads = _reads(net)
+    if channels == reads and not any(isinstance(m, nn.Conv2d) for m in net.modules()):
         return
     path, old = first_convolution(net)
-    if old.in_channels == channels:
+    if old.in_channels == channels or (channels == reads and old.in_channels != reads):
         return
+    if reads not in (None, old.in_channels):
+        raise BackboneError(f"{type(net).__name__} has no convolution that reads pixels.")
     if old.groups != 1:
         raise BackboneError(f"the first convolution ({path}) is grouped and cannot be adapted.")
     new = nn.Conv2d(
