@@ -20,6 +20,9 @@ from torch import Tensor, nn
 
 from headstart.backbones.look import BATCH, LENGTH, Call, Look, Run, example, look, mapped
 
+ENOUGH = 4
+"""Boundaries in a network for pictures; where fewer stand between its blocks, we look inside."""
+
 CONTAINERS = (nn.Sequential, nn.ModuleList)
 
 HERE = torch.empty(0, device="meta")
@@ -115,13 +118,13 @@ def _offered(net: nn.Module, seen: Look, began: dict[str, int], *, texts: bool) 
         for end in [i for i, letter in enumerate(call.path) if letter == "."] + [len(call.path)]:
             starts.setdefault(call.path[:end], call.path)
     found: list[Boundary] = []
-    for enough, units in levels(net, legal):
+    for units in levels(net, legal):
         wanted = {starts[path]: part for path, part in units.items() if path in starts}
         first = min((began[path] for path, part in wanted.items() if part), default=0)
         calls = [c for path, c in legal.items() if path in wanted and c.began >= first]
         found = [_boundary(seen, call, texts=texts) for call in _first(calls)]
         found = _with_weights(net, began, found)
-        if len(found) >= enough or texts:
+        if len(found) >= ENOUGH or texts:
             break
     return found
 
@@ -230,7 +233,7 @@ def _with_weights(net: nn.Module, began: dict[str, int], found: list[Boundary]) 
     ]
 
 
-def levels(net: nn.Module, legal: Mapping[str, Call]) -> Iterator[tuple[int, dict[str, bool]]]:
+def levels(net: nn.Module, legal: Mapping[str, Call]) -> Iterator[dict[str, bool]]:
     """Yield sets of modules at whose inputs a boundary is offered, from coarse to fine.
 
     Networks are lists of blocks, with something before and after: boundaries stand between these.
@@ -241,14 +244,14 @@ def levels(net: nn.Module, legal: Mapping[str, Call]) -> Iterator[tuple[int, dic
         legal: the calls at whose start the boundary may stand, by the path of their module.
 
     Yields:
-        How many boundaries are enough; the paths, and whether each is part of a list.
+        The paths, and whether each is part of a list.
     """
     lists = {path for path, m in net.named_modules() if path and _is_list(m, path, legal)}
     # A list of bare layers, as of VGG, counts only in networks without any other.
     lists = lists or {path for path, m in net.named_children() if isinstance(m, CONTAINERS)}
-    yield 4, dict(_units(net, "", lists, inside=False))
-    yield 3, dict(_units(net, "", lists, inside=True))
-    yield 0, dict.fromkeys(legal, False)
+    yield dict(_units(net, "", lists, inside=False))
+    yield dict(_units(net, "", lists, inside=True))
+    yield dict.fromkeys(legal, False)
 
 
 def _units(
