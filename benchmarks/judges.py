@@ -313,6 +313,14 @@ def auto_freeze(case: Case) -> nn.Module:
     return head
 
 
+def bitfit(case: Case) -> nn.Module:
+    """Train what is added, and the head."""
+    head = new_head(case)
+    biases = [p for name, p in case.net.net.named_parameters() if name.endswith("bias")]
+    loop(case, head, [(biases, 10 * BODY), ([*head.parameters()], HEAD)], case.n_epochs)
+    return head
+
+
 def lora(case: Case) -> nn.Module:
     """Put adapters into all linear layers of the attention, as peft's own examples do."""
     from peft import LoraConfig, inject_adapter_in_model
@@ -385,6 +393,7 @@ JUDGES: dict[str, Callable[[Case], Callable[[Tensor], Tensor]]] = {
     "lp-ft": lp_ft,
     "l2-sp": l2_sp,
     "auto-freeze": auto_freeze,
+    "bitfit": bitfit,
     "lora": lora,
     "contrastive": contrastive,
 }

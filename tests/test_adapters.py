@@ -11,8 +11,8 @@ import torch
 import transformers
 from torch import nn
 
-from headstart.backbones import encoders, surgery
-from headstart.backbones.blocks import Backbone, Normalise, chain
+from headstart.backbones import encoders, surgery, vision
+from headstart.backbones.blocks import Backbone, Normalise
 from headstart.errors import UsageError
 from headstart.strategies.plan import Adapters
 from headstart.training.adapters import attach, merge, parameters
@@ -46,7 +46,7 @@ def encoder(kind: str) -> Backbone:
 
 def pictures(net: nn.Module) -> Backbone:
     n_features = surgery.take_off_head(net)
-    return Backbone(net, chain(net, "timm"), Normalise(*HALF), n_features).eval()
+    return Backbone(net, vision.features, Normalise(*HALF), n_features, size=(3, 16, 16)).eval()
 
 
 def network(kind: str) -> Backbone:
@@ -164,7 +164,7 @@ def test_a_state_of_adapters_can_be_put_back() -> None:
 def test_without_attention_that_is_known_lora_is_refused(name: str) -> None:
     with torch.device("meta"):
         net = timm.create_model(name)
-    backbone = Backbone(net, chain(net, "timm"), nn.Identity(), 8)
+    backbone = Backbone(net, vision.features, nn.Identity(), 8, size=(3, 224, 224))
     with pytest.raises(UsageError, match=rf"none in {type(net).__name__}; take a text encoder"):
         attach(backbone, TWO, seed=0)
 
@@ -173,7 +173,7 @@ def test_torchvisions_attention_reads_weights_and_is_refused() -> None:
     import torchvision
 
     net = torchvision.models.VisionTransformer(16, 4, 1, 2, 16, 24)
-    backbone = Backbone(net, chain(net, "torchvision"), nn.Identity(), 16)
+    backbone = Backbone(net, vision.features, nn.Identity(), 16, size=(3, 16, 16))
     with pytest.raises(UsageError, match=r"timm:vit_tiny_patch16_224"):
         attach(backbone, TWO, seed=0)
 

@@ -101,5 +101,6 @@ def test_a_deep_network_from_scratch_tells_items_apart() -> None:
     data, everything = bars(16, side=32), np.arange(32)
     entry = resolve("random:torchvision:mobilenet_v2").with_image_size(32).with_channels(1)
     few = Options(epochs=4, batch=16, early_stopping=False)
-    logits = transfer(data, everything, [entry], "scratch", options=few).logits(data, everything)
+    model = transfer(data, everything, [entry], "scratch", options=few).model
+    logits = model.outputs(data, everything)
     assert logits.std(axis=0).min() > 0.01

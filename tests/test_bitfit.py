@@ -22,7 +22,7 @@ def test_it_is_warm_with_biases_alone() -> None:
 
 
 def test_biases_move_and_nothing_else() -> None:
-    found = headstart.fit(bars(), strategy="bitfit", epochs=3, batch=8, device="cpu").fitted
+    found = headstart.fit(bars(), strategy="bitfit", epochs=3, batch=8, device="cpu").fitted.model
     assert found.backbone is not None
     before, after = build(found.entries[0]).net.state_dict(), found.backbone.net.state_dict()
     moved = {k for k in before if not np.array_equal(before[k].numpy(), after[k].numpy())}

@@ -48,10 +48,13 @@ HEAVY = {"torch", "torchvision", "timm", "transformers", "sklearn", "matplotlib"
 MAY_BE_HEAVY = {
     "backbones.blocks",
     "backbones.build",
+    "backbones.cut",
     "backbones.encoders",
     "backbones.glyphs",
     "backbones.libraries",
+    "backbones.look",
     "backbones.parts",
+    "backbones.passage",
     "backbones.pooling",
     "backbones.surgery",
     "backbones.textnets",

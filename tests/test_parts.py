@@ -64,7 +64,7 @@ def run(only: Part, blocks: tuple[int, ...] = (1, 2)) -> tuple[set[str], Any]:
     before = {k: v.clone() for k, v in backbone.net.state_dict().items()}
     stage = Stage((Group(blocks, 0.1, only), Group((HEAD,), 0.1)), epochs=2)
     items = np.arange(len(data))
-    job = Job(Plan((stage,)), data.labels, 2, items, items[:0], Options(batch=8), 0)
+    job = Job(Plan((stage,)), data.targets, items, items[:0], Options(batch=8), 0)
     train(backbone, Inputs(data, entry.preprocess), job)
     after = backbone.net.state_dict()
     return {k for k in before if not torch.equal(before[k], after[k])}, backbone

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry, from_facts
+from headstart.backbones.known import tensor_names
 from headstart.data.dataset import Kind
 from headstart.data.texts import Tokenize
-from headstart.errors import BundleError
+from headstart.errors import BackboneError, BundleError
 from headstart.model import Model
 from headstart.store import file_digest, home, written_aside
 from headstart.tasks.heads import Head
@@ -230,7 +231,7 @@ def _tensors(model: Model) -> dict[str, npt.NDArray[Any]]:
         state = _state(model, entry)
         out |= {f"backbone.{i}.{name}": np.asarray(v, order="C") for name, v in state.items()}
     if model.backbone is not None and model.kind == "image":
-        out["before.first_convolution"] = _first_convolution(model)
+        out |= _first_convolution(model)
     return {name: np.asarray(value, order="C") for name, value in out.items()}
 
 
@@ -250,24 +251,20 @@ def _state(model: Model, entry: Entry) -> dict[str, npt.NDArray[Any]]:
         for name, value in load_file(entry.weights).items()
         if name.startswith(entry.prefix)
     }
-    heads = _old_heads(tensors, entry.num_classes)
-    return {k: v for k, v in tensors.items() if k.rpartition(".")[0] not in heads}
+    if entry.kind == "text":
+        return tensors
+    names = tensor_names(entry)  # the file may hold a head too
+    return {name: value for name, value in tensors.items() if name in names}
 
 
-def _old_heads(tensors: dict[str, npt.NDArray[Any]], num_classes: int) -> set[str]:
-    """Return the layers that surgery takes off: linear, with as many outputs as old classes."""
-    return {
-        name.rpartition(".")[0]
-        for name, value in tensors.items()
-        if num_classes and value.ndim == 2 and len(value) == num_classes
-    }
-
-
-def _first_convolution(model: Model) -> npt.NDArray[np.float32]:
+def _first_convolution(model: Model) -> dict[str, npt.NDArray[np.float32]]:
     """Return the first convolution as it was before training, for `headstart show filters`."""
     from headstart.backbones import vision
     from headstart.backbones.surgery import first_convolution
 
     before = vision.build(model.entries[0], seed=model.seed).net
-    kernel: npt.NDArray[np.float32] = first_convolution(before)[1].weight.detach().numpy()
-    return kernel
+    try:
+        kernel = first_convolution(before)[1].weight.detach().numpy()
+    except BackboneError:  # it has none, and so no filters to show
+        return {}
+    return {"before.first_convolution": kernel}

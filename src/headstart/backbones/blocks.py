@@ -1,207 +1,90 @@
-"""Cut a network into ordered blocks, so that the freeze boundary can stand between any two.
-
-The cut is written down as a table: one line a family, read by `chain`. A line names submodules in
-the order in which the forward pass runs them; ``|`` separates blocks, ``x.*`` makes a block of each
-child of ``x``, and words with ``@`` are the few steps that the networks do outside of a module.
-The contract test runs every family at every cut against the network's own forward.
-"""
+"""A network without its head, cut into ordered blocks by the places of the freeze boundary."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
+from headstart.backbones import cut, passage
+from headstart.backbones.cut import Boundary, Cut
+from headstart.backbones.known import Known
+from headstart.backbones.look import BATCH, Run, example
 from headstart.backbones.parts import names_of
-
-Step = Callable[[Tensor], Tensor]
-
-RESNET = "layer1.* | layer2.* | layer3.* | layer4.*"
-
-TORCHVISION = {
-    "AlexNet": "features.* | avgpool @flatten | classifier.*",
-    "ConvNeXt": "features.* | avgpool classifier.*",
-    "DenseNet": "features.* | @relu @pool",
-    "EfficientNet": "features.* | avgpool @flatten classifier.*",
-    "MNASNet": "layers.* | @mean classifier.*",
-    "MobileNetV2": "features.* | @pool classifier.*",
-    "MobileNetV3": "features.* | avgpool @flatten | classifier.*",
-    "RegNet": "stem | trunk_output.*.* | avgpool @flatten",
-    "ResNet": f"conv1 bn1 relu maxpool | {RESNET} | avgpool @flatten",
-    "ShuffleNetV2": "conv1 maxpool | stage2.* | stage3.* | stage4.* | conv5 @mean",
-    "SwinTransformer": "features.* | norm permute avgpool flatten",
-    "VGG": "features.* | avgpool @flatten | classifier.*",
-    "VisionTransformer": "@class_tokens encoder.dropout | encoder.layers.* | encoder.ln @first",
-}
-
-# `_pos_embed` is the one private name that we lean on: timm has no public one for adding the
-# position embedding, and the contract test would notice its change.
-TIMM = {
-    "ConvNeXt": "stem | stages.* | norm_pre head",
-    "DenseNet": "features.* | global_pool",
-    "EfficientNet": "conv_stem bn1 | blocks.*.* | conv_head bn2 | global_pool",
-    "MobileNetV3": "conv_stem bn1 | blocks.*.* | global_pool conv_head norm_head act2 flatten",
-    "RegNet": "stem | s1.* | s2.* | s3.* | s4.* | final_conv head",
-    "ResNet": f"conv1 bn1 act1 maxpool | {RESNET} | global_pool",
-    "SwinTransformer": "patch_embed | layers.* | norm head",
-    "VGG": "features.* | pre_logits | head",
-    "VisionTransformer": (
-        "patch_embed _pos_embed patch_drop norm_pre | blocks.* | norm pool fc_norm head_drop"
-    ),
-}
-
-HEADSTART = {"GlyphNet": "stem | blocks.* | pool"}
-
-# What an unlisted network gets: one block, so every strategy but the partial ones applies.
-WHOLE = {"torchvision": "@forward", "timm": "forward_features @pre_logits"}
-
-TABLES = {"torchvision": TORCHVISION, "timm": TIMM, "headstart": HEADSTART}
-
-
-def _class_tokens(net: Any) -> Step:
-    """Return the start of torchvision's vision transformer: patches, class token, positions."""
-
-    def step(pixels: Tensor) -> Tensor:
-        patches = net.conv_proj(pixels).flatten(2).transpose(1, 2)
-        tokens = net.class_token.expand(len(pixels), -1, -1)
-        joined: Tensor = torch.cat([tokens, patches], dim=1) + net.encoder.pos_embedding
-        return joined
-
-    return step
-
-
-def _pre_logits(net: Any) -> Step:
-    return lambda x: net.forward_head(x, pre_logits=True)
-
-
-GLUE: dict[str, Callable[[nn.Module], Step]] = {
-    "@class_tokens": _class_tokens,
-    "@first": lambda net: lambda x: x[:, 0],
-    "@flatten": lambda net: lambda x: torch.flatten(x, 1),
-    "@forward": lambda net: net.forward,
-    "@mean": lambda net: lambda x: x.mean((2, 3)),
-    "@pool": lambda net: lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1),
-    "@pre_logits": _pre_logits,
-    "@relu": lambda net: lambda x: F.relu(x),
-}
-
-
-@dataclass(frozen=True)
-class Block:
-    """A run of steps between two possible places of the freeze boundary.
-
-    ``words`` are the words of the table that it was made from: paths of submodules, and glue.
-    """
-
-    name: str
-    steps: tuple[Step, ...]
-    words: tuple[str, ...]
-
-    def owns(self, name: str) -> bool:
-        """Whether the parameter, buffer or module called ``name`` belongs to this block."""
-        return any(name == word or name.startswith(f"{word}.") for word in self.words)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Run the steps one after the other."""
-        for step in self.steps:
-            x = step(x)
-        return x
-
-
-def chain(net: nn.Module, library: str) -> list[Block]:
-    """Cut ``net``, whose head has been taken off, into blocks.
-
-    Blocks without weights of their own (a ReLU, a pooling), and those with normalisation only, are
-    joined to the block before them: a boundary there would separate nothing that is trained.
-    """
-    line = TABLES[library].get(type(net).__name__) or WHOLE[library]
-    blocks: list[Block] = []
-    for group in line.split("|"):
-        for words in _expand(net, group.split()):
-            block = _block(net, words)
-            if blocks and not _has_weights(net, block):
-                last = blocks.pop()
-                block = Block(last.name, last.steps + block.steps, last.words + block.words)
-            blocks.append(block)
-    return blocks
-
-
-def _expand(net: nn.Module, words: list[str]) -> Iterator[list[str]]:
-    """Turn a group that is one starred path into one group a child; keep any other group whole."""
-    if len(words) == 1 and "*" in words[0]:
-        yield from ([word] for word in _children(net, words[0]))
-    else:
-        yield [child for word in words for child in _children(net, word)]
-
-
-def _children(net: nn.Module, word: str) -> list[str]:
-    """Return the paths that ``word`` stands for: itself, or those of the children at each ``*``."""
-    head, star, tail = word.partition(".*")
-    if not star:
-        return [word]
-    names = [f"{head}.{name}" for name, _ in net.get_submodule(head).named_children()]
-    return [path for name in names for path in _children(net, name + tail)]
-
-
-def _block(net: nn.Module, words: list[str]) -> Block:
-    steps: list[Step] = []
-    for word in words:
-        step = GLUE[word](net) if word in GLUE else net
-        if word not in GLUE:
-            for part in word.split("."):
-                step = getattr(step, part)
-        steps.append(step)
-    return Block(words[0].removeprefix("@"), tuple(steps), tuple(words))
-
-
-def _has_weights(net: nn.Module, block: Block) -> bool:
-    """Whether a block trains more than scales and shifts: any parameter of two or more axes."""
-    if any(word in ("@class_tokens", *WHOLE["timm"].split(), "@forward") for word in block.words):
-        return True
-    own = (p for name, p in net.named_parameters() if block.owns(name))
-    return any(p.ndim > 1 for p in own)
+from headstart.progress import log
 
 
 class Backbone(nn.Module):
     """A network without its head, cut into blocks: pixels or tokens in, features out.
 
     ``forward(x)`` equals ``forward_from(forward_to(x, k), k)`` at every cut ``k`` in
-    0..``n_blocks``. Parameters and modules that no block names (a class token, say) belong to
-    block 0.
+    0..``n_blocks``: it is the network's own forward, stopped at the boundary and entered there.
+    Between blocks of a text go the token vectors together with the mask, (N, L, D) and (N, L).
+    Parameters of the network itself (a class token, say) belong to block 0.
 
-    Attributes:
+    Args:
         net: the network, under its library's own parameter names.
-        blocks: the ordered cut of ``net``.
+        run: its forward, from what ``start`` returns to the features.
         start: what comes before block 0 and is never trained: normalisation of the input.
         n_features: length of the feature vector.
-        trainable: indices of the blocks that are trained; the others stay in eval mode, buffers
-            included, whatever ``train()`` is told.
+        size: (C, H, W) of the pictures; () for texts.
+        source: of texts, the path of the module that turns token ids into vectors.
+        known: what remembers which cuts are proven; None to prove them each time.
+
+    Attributes:
         held: names of the parameters and buffers that are frozen although their block trains.
         adapters: names of the parameters that train although their block does not.
         batch_statistics: whether batch norm in trained blocks uses and updates the statistics of
             the batch (from scratch) or keeps those it learned before (transfer).
     """
 
-    def __init__(self, net: nn.Module, blocks: list[Block], start: nn.Module, n_features: int):
+    def __init__(
+        self,
+        net: nn.Module,
+        run: Run,
+        start: nn.Module,
+        n_features: int,
+        *,
+        size: tuple[int, ...] = (),
+        source: str = "",
+        known: Known | None = None,
+    ):
         super().__init__()
         self.net = net
         self.start = start
-        self.blocks = tuple(blocks)
         self.n_features = n_features
-        self.trainable = frozenset(range(len(blocks)))
         self.held: frozenset[str] = frozenset()
         self.adapters: frozenset[str] = frozenset()
         self.batch_statistics = False
+        self._run, self._size, self._source, self._known = run, size, source, known
+        self._trainable: frozenset[int] | None = None
+
+    @cached_property
+    def cut(self) -> Cut:
+        """Where the boundary may stand, found when first asked for, and proven."""
+        try:
+            with torch.inference_mode(False):  # in it, nothing is known of where a tensor is from
+                found = cut.find(self.net, self._run, self._size, self._source)
+                x = example(self.net, BATCH - 1, self._size, self._source)
+                return passage.proven(self.net, self._run, found, x, self._known)
+        except Exception as error:  # networks may do anything with a tensor without numbers
+            log.warning("%s stays whole (%s)", type(self.net).__name__, str(error)[:200])
+            return Cut((), {}, self._size)
+
+    @property
+    def trainable(self) -> frozenset[int]:
+        """Indices of the blocks that are trained; the others stay in eval mode, buffers included,
+        whatever ``train()`` is told."""
+        return frozenset(range(self.n_blocks)) if self._trainable is None else self._trainable
 
     @property
     def n_blocks(self) -> int:
         """Number of blocks; the boundary ``n_blocks`` freezes the whole backbone."""
-        return len(self.blocks)
+        return len(self.cut.boundaries) + 1
 
     def forward_to(self, x: Any, k: int) -> Any:
         """Return the activation at boundary ``k``; at 0, the normalised input."""
@@ -209,9 +92,16 @@ class Backbone(nn.Module):
 
     def forward_between(self, x: Any, j: int, k: int) -> Any:
         """Return the activation at boundary ``k`` from that at boundary ``j``, which is below."""
-        for block in self.blocks[j:k]:
-            x = block(x)
-        return x
+        if j == k:
+            return x
+        if j == 0 and k == self.n_blocks:
+            return self._run(self.net, x)
+        low, high = self._boundary(j), self._boundary(k)
+        return passage.between(self.net, self._run, self.cut, x, low, high)
+
+    def _boundary(self, k: int) -> Boundary | None:
+        """Return the boundary below block ``k``; None for the input and the features."""
+        return self.cut.boundaries[k - 1] if 0 < k < self.n_blocks else None
 
     def forward_from(self, x: Any, k: int) -> Tensor:
         """Return the features, shape (N, ``n_features``), from the activation at boundary ``k``."""
@@ -220,11 +110,11 @@ class Backbone(nn.Module):
 
     def forward(self, x: Any) -> Tensor:
         """Return the features, shape (N, ``n_features``)."""
-        return self.forward_from(self.forward_to(x, 0), 0)
+        return self._run(self.net, self.start(x))
 
     def owner(self, name: str) -> int:
         """Return the block that the parameter, buffer or module ``net.<name>`` belongs to."""
-        return next((k for k, block in enumerate(self.blocks) if block.owns(name)), 0)
+        return self.cut.owner(name)
 
     def parameters_of(self, k: int) -> list[nn.Parameter]:
         """Return the parameters of block ``k``."""
@@ -235,7 +125,7 @@ class Backbone(nn.Module):
 
         Of a block in ``parts`` only that part trains, see `headstart.backbones.parts`.
         """
-        self.trainable = frozenset(blocks)
+        self._trainable = frozenset(blocks)
         parts = parts or {}
         chosen = {part: names_of(self.net, part) for part in set(parts.values())}
         self.held = frozenset(
@@ -252,7 +142,8 @@ class Backbone(nn.Module):
         """Set the training mode of trained blocks; frozen ones stay in eval mode."""
         super().train(mode)
         for name, module in self.net.named_modules():
-            frozen = name != "" and self.owner(name) not in self.trainable
+            frozen = name != "" and self._trainable is not None
+            frozen = frozen and self.owner(name) not in self.trainable
             keeps = isinstance(module, nn.modules.batchnorm._BatchNorm)
             if frozen or (keeps and not self.batch_statistics):
                 module.training = False

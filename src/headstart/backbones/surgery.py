@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -12,33 +14,36 @@ def find_head(net: nn.Module) -> str:
     """Return the path of the classifier, whatever it is called: the last linear layer.
 
     Networks run their layers in the order in which they register them, auxiliary classifiers
-    before the main one, so the last linear layer is the head of every torchvision and timm
-    classification model that ends in one.
+    before the main one, so that is the head of every network that ends in one; of one without any
+    linear layer (SqueezeNet) it is the last convolution.
 
     Raises:
-        BackboneError: the network has no linear layer (SqueezeNet ends in a convolution).
+        BackboneError: the network has neither.
 
     >>> find_head(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
     '2'
     """
-    linear: list[str] = [name for name, m in net.named_modules() if isinstance(m, nn.Linear)]
-    if not linear:
-        raise BackboneError(
-            f"{type(net).__name__} has no linear layer, so no head can be found; take a network "
-            "that ends in one."
-        )
-    return linear[-1]
+    for kind in (nn.Linear, nn.Conv2d):
+        found: list[str] = [name for name, m in net.named_modules() if isinstance(m, kind)]
+        if found:
+            return found[-1]
+    raise BackboneError(f"{type(net).__name__} has no layer that could be its head.")
 
 
 def take_off_head(net: nn.Module) -> int:
-    """Replace the head by the identity, in place; return how many features it used to read."""
+    """Take the head off, in place; return how many features it used to read.
+
+    timm's networks say themselves how. Those that have no head (an encoder) stay as they are.
+    """
+    said: Any = net
+    if hasattr(net, "reset_classifier"):
+        said.reset_classifier(0)
+        return int(getattr(said, "head_hidden_size", said.num_features))
     path = find_head(net)
-    head = net.get_submodule(path)
-    if not isinstance(head, nn.Linear):  # find_head only returns linear layers
-        raise TypeError(path)
+    head: Any = net.get_submodule(path)
     parent, _, name = path.rpartition(".")
     setattr(net.get_submodule(parent), name, nn.Identity())
-    return head.in_features
+    return int(head.in_features if isinstance(head, nn.Linear) else head.in_channels)
 
 
 def first_convolution(net: nn.Module) -> tuple[str, nn.Conv2d]:
@@ -53,6 +58,13 @@ def first_convolution(net: nn.Module) -> tuple[str, nn.Conv2d]:
     raise BackboneError(f"{type(net).__name__} has no convolution that could be adapted or shown.")
 
 
+def _reads(net: nn.Module) -> int | None:
+    """Return the channels of the pictures that timm says a network reads; None if it does not."""
+    said: Any = getattr(net, "pretrained_cfg", None) or {}
+    size = said.get("input_size")
+    return int(size[0]) if size else None
+
+
 def fit_channels(net: nn.Module, channels: int) -> None:
     """Make the first convolution read ``channels`` channels, in place.
 
@@ -60,9 +72,14 @@ def fit_channels(net: nn.Module, channels: int) -> None:
     channels would have been. More: they are repeated in turn and scaled by C/``channels``, which
     keeps the size of the response (timm's `adapt_input_conv` does the same).
     """
-    path, old = first_convolution(net)
-    if old.in_channels == channels:
+    reads = _reads(net)
+    if channels == reads and not any(isinstance(m, nn.Conv2d) for m in net.modules()):
         return
+    path, old = first_convolution(net)
+    if old.in_channels == channels or (channels == reads and old.in_channels != reads):
+        return
+    if reads not in (None, old.in_channels):
+        raise BackboneError(f"{type(net).__name__} has no convolution that reads pixels.")
     if old.groups != 1:
         raise BackboneError(f"the first convolution ({path}) is grouped and cannot be adapted.")
     new = nn.Conv2d(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
-from headstart.backbones.blocks import Backbone, Block
+from headstart.backbones.blocks import Backbone
 from headstart.backbones.encoders import State, Tokens
 from headstart.backbones.pooling import first, last, mean
 from headstart.errors import BackboneError, UsageError, unknown
@@ -252,33 +252,12 @@ def _assembled(
 ) -> Backbone:
     net = nn.Module()
     net.words, net.layers = words, nn.ModuleList(layers)
-    blocks = [Block("words", (_embedded(words),), ("words",))]
-    for number, layer in enumerate(layers):
-        is_last = number == len(layers) - 1
-        steps = [_layer(layer, whole=is_last and pool is None)]
-        if is_last and pool is not None:
-            steps.append(_pooled(pool))
-        blocks.append(Block(f"layers.{number}", tuple(steps), (f"layers.{number}",)))
-    return Backbone(net, blocks, Tokens(), n_features)
 
-
-def _embedded(words: Words) -> Callable[[Any], Any]:
-    def step(state: State) -> State:
+    def run(net: Any, state: State) -> Tensor:
         ids, mask = state
-        return words(ids), mask
+        hidden: Tensor = net.words(ids)
+        for layer in net.layers:
+            hidden = layer(hidden, mask)
+        return hidden if pool is None else pool(hidden, mask)
 
-    return step
-
-
-def _layer(layer: nn.Module, *, whole: bool) -> Callable[[Any], Any]:
-    """Return the step of ``layer``; a ``whole`` one ends in features, which need no mask."""
-
-    def step(state: State) -> Any:
-        out = layer(*state)
-        return out if whole else (out, state[1])
-
-    return step
-
-
-def _pooled(pool: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any], Any]:
-    return lambda state: pool(*state)
+    return Backbone(net, run, Tokens(), n_features, source="words")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from headstart.backbones import surgery
-from headstart.backbones.blocks import Backbone, Normalise, chain
+from headstart.backbones.blocks import Backbone, Normalise
 from headstart.backbones.entry import Entry
+from headstart.backbones.known import Known
 from headstart.backbones.weights import tensors_of
 from headstart.data.images import Preprocess
 from headstart.errors import BackboneError
@@ -31,22 +32,32 @@ def build(entry: Entry, *, seed: int = 0, channels: int | None = None) -> Backbo
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = _network(entry)
+        n_features = surgery.take_off_head(net)
         tensors = tensors_of(entry) if entry.weights else {}
-        path, first = surgery.first_convolution(net)
-        saved = tensors.get(f"{path}.weight")
         # A bundle's weights were adapted before they were saved; a library's are adapted after.
-        adapted = saved is not None and saved.shape[1] == wanted != first.in_channels
-        if adapted:
+        first = next((n for n, m in net.named_modules() if isinstance(m, nn.Conv2d)), None)
+        saved = tensors.get(f"{first}.weight")
+        if saved is not None and saved.shape[1] == wanted:
             surgery.fit_channels(net, wanted)
         if entry.weights:
             _load(net, entry, tensors)
-        n_features = surgery.take_off_head(net)
-        if not adapted:
-            surgery.fit_channels(net, wanted)
+        surgery.fit_channels(net, wanted)
     prepared = _preprocess(entry.with_channels(wanted))
-    start = Normalise(prepared.mean, prepared.std)
-    backbone = Backbone(net, chain(net, entry.library), start, n_features)
+    start, size = Normalise(prepared.mean, prepared.std), (wanted, *prepared.size)
+    known = Known(entry.network, entry.library, size)
+    backbone = Backbone(net, features, start, n_features, size=size, known=known)
     return backbone.to(memory_format=torch.channels_last).eval()
+
+
+def features(net: nn.Module, pixels: Tensor) -> Tensor:
+    """Return what ``net`` makes of normalised ``pixels``, one vector an item: maps are averaged."""
+    out: Any = net(pixels)
+    while isinstance(out, tuple | list):
+        out = out[0]
+    channels = getattr(net, "num_features", out.shape[1])
+    axes = {2: (), 3: (1,), 4: (2, 3) if out.shape[1] == channels else (1, 2)}[out.ndim]
+    pooled: Tensor = out.mean(axes) if axes else out
+    return pooled
 
 
 def _preprocess(entry: Entry) -> Preprocess:
@@ -82,11 +93,8 @@ def _network(entry: Entry) -> nn.Module:
 
 def _load(net: nn.Module, entry: Entry, tensors: dict[str, torch.Tensor]) -> None:
     """Load ``tensors`` into ``net``; only the head may be missing."""
-    head = surgery.find_head(net)
-    own = {k: v.shape for k, v in net.state_dict().items()}
-    body = {
-        k for k in own if not k.startswith(f"{head}.") and not k.endswith("num_batches_tracked")
-    }
+    own = {name: value.shape for name, value in net.state_dict().items()}
+    body = {name for name in own if not name.endswith("num_batches_tracked")}
     wrong = sorted(k for k in body if k not in tensors or tensors[k].shape != own[k])
     if wrong:
         shown = ", ".join(

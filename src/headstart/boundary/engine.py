@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry
+from headstart.backbones.known import Known
 from headstart.data.images import Preprocess
 from headstart.data.texts import Tokenize
 from headstart.errors import HeadstartError, UsageError
@@ -64,14 +65,22 @@ def engine(entry: Entry, *, block: int = -1, device: str = "cpu", seed: int = 0)
 def _exported(entry: Entry, seed: int, block: int, path: Path) -> Engine:
     """Export to ``path``, or for this run only where nothing can be written."""
     backbone, alone = _build(entry, seed), entry.kind == "text"
+    known = Known(f"{entry.network}|{block}", entry.library)
     try:
-        export(backbone, path, entry.preprocess, block=block)
-        return onnx_engine(path, alone=alone)
-    except OSError as error:
-        log.warning("no graph can be kept in %s (%s); going on without", path.parent, error)
-    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
-        export(backbone, Path(folder) / path.name, entry.preprocess, block=block)
-        return onnx_engine(Path(folder) / path.name, alone=alone)
+        if known.read("export") is None:
+            try:
+                export(backbone, path, entry.preprocess, block=block)
+                return onnx_engine(path, alone=alone)
+            except OSError as error:
+                log.warning("no graph can be kept in %s (%s); going on without", path.parent, error)
+            with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+                export(backbone, Path(folder) / path.name, entry.preprocess, block=block)
+                return onnx_engine(Path(folder) / path.name, alone=alone)
+    except HeadstartError as error:
+        log.debug("%s", error)
+        known.note("export", str(error))
+    log.warning("%s cannot be written as an ONNX graph; torch computes its features", entry.name)
+    return torch_engine(backbone, block, "cpu")
 
 
 def weights_key(entry: Entry, seed: int) -> str:
@@ -130,8 +139,10 @@ def torch_engine(backbone: Backbone, block: int, device: str) -> Engine:
 
 def check_block(backbone: Backbone, block: int) -> None:
     """Raise `UsageError` unless ``backbone`` has the block ``block``, or it is -1."""
+    if block == -1:  # which needs no cut
+        return
     count = backbone.n_blocks
-    if not -1 <= block < count:
+    if not 0 <= block < count:
         raise UsageError(
             f"block {block} is out of range: this backbone has 0 to {count - 1}, or -1."
         )
@@ -151,10 +162,8 @@ def _vectors(backbone: Backbone, block: int) -> Any:
             self.backbone = backbone
 
         def forward(self, *batch: Any) -> torch.Tensor:
-            x: Any = backbone.forward_to(
-                batch if len(batch) > 1 else batch[0],
-                backbone.n_blocks if block == -1 else block + 1,
-            )
+            given: Any = batch if len(batch) > 1 else batch[0]
+            x: Any = backbone(given) if block == -1 else backbone.forward_to(given, block + 1)
             if isinstance(x, tuple):  # the vectors of a text's tokens, and the mask
                 return mean(*x)
             if x.ndim == 4:  # (N, C, H, W); timm's Swin has (N, H, W, C), pooled alike below
