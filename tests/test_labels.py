@@ -23,6 +23,7 @@ from headstart.data.reading import read
 from headstart.errors import DataError
 from headstart.tasks import heads
 from headstart.tasks.heads import Examples, solve
+from headstart.tasks.intervals import wilson
 from headstart.tasks.label_figures import Ranked, best_threshold, f1
 from headstart.tasks.labels import Labels, sigmoid
 from headstart.tasks.registry import of_values
@@ -83,6 +84,15 @@ def test_figures() -> None:
         assert 0 <= low < found[name] < high <= 1
     assert [row["label"] for row in found["per_label"]] == list(NAMES)
     assert json.loads(json.dumps(found)) == found
+
+
+def test_nothing_wrong_among_few_items_is_not_certain() -> None:
+    truth = np.tile(np.eye(3, dtype=bool), (4, 1))
+    found = Labels(NAMES).evaluate(np.where(truth, 9.0, -9.0).astype(np.float32), truth).to_json()
+    for name in ("macro_f1", "micro_f1", "map", "exact"):
+        assert found[name] == 1.0
+        assert found[f"{name}_interval"] == pytest.approx(wilson(12, 12))
+        assert found[f"{name}_interval"][0] < 0.8
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40))

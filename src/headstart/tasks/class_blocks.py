@@ -32,7 +32,7 @@ def _per_class(rows: list[dict[str, Any]]) -> Block:
         ]
         for row in worst_first
     ]
-    head = ["class", "items", "found", "95 %", "right when said"]
+    head = ["class", "items", "recall", "95 %", "precision"]
     return Block("By class", head, cells, terse=True)
 
 

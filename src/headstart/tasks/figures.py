@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from headstart.tasks.intervals import bootstrap
+from headstart.tasks.intervals import bootstrap, wilson
 from headstart.tasks.task import Indices
 
 
@@ -61,8 +61,13 @@ def measured(
     figures: Callable[[Indices], dict[str, float]],
     n: int,
     more: Mapping[str, Any],
+    *,
+    shares: Collection[str] = (),
 ) -> Measured:
     """Return the figures of ``n`` items, each with its interval.
+
+    Where all choices of items give the same share (nothing wrong among the few that there are) a
+    bootstrap knows nothing, and an interval without width would be a lie; it is `wilson`'s then.
 
     Args:
         score: which of them stands for all.
@@ -70,8 +75,14 @@ def measured(
         figures: from the rows of items to their figures.
         n: number of items.
         more: what else is to be known.
+        shares: names of the figures that go from 0 to 1.
     """
-    return Measured(n, score, task, figures(np.arange(n)), bootstrap(figures, n), more)
+    found, intervals = figures(np.arange(n)), bootstrap(figures, n)
+    for name in shares:
+        low, high = intervals[name]
+        if low == high:
+            intervals[name] = wilson(found[name] * n, n)
+    return Measured(n, score, task, found, intervals, more)
 
 
 def _plain(value: float) -> float | None:

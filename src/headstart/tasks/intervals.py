@@ -15,7 +15,7 @@ DRAWS = 1000
 """Random choices of the items behind a bootstrap interval."""
 
 
-def wilson(correct: int, n: int) -> tuple[float, float]:
+def wilson(correct: float, n: int) -> tuple[float, float]:
     """Return the 95 % interval of a share of ``correct`` out of ``n``, in 0..1.
 
     Wilson's score interval: right also near 100 % and for few items, where the usual

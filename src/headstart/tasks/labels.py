@@ -282,7 +282,8 @@ class Labels(Task):
         ]
         limits = list(self.thresholds or [0.5] * len(self.names))
         more = {"per_label": rows, "thresholds": dict(zip(self.names, limits, strict=True))}
-        return measured("macro_f1", "labels", figures, len(values), more)
+        shares = ["macro_f1", "micro_f1", "map", "exact"]
+        return measured("macro_f1", "labels", figures, len(values), more, shares=shares)
 
     def value(self, outputs: Matrix, values: Values) -> float:
         """Return macro-F1."""

@@ -244,7 +244,7 @@ class Number(Task):
             }
 
         stated = {"coverage_stated": COVERAGE, "interval_half_width": _known(self.half)}
-        return measured("r2", "number", figures, len(values), stated)
+        return measured("r2", "number", figures, len(values), stated, shares=["coverage"])
 
     def value(self, outputs: Matrix, values: Values) -> float:
         """Return R²."""
