@@ -22,7 +22,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.split import Split, draw
 from headstart.errors import HeadstartError
 from headstart.progress import log, track
-from headstart.settings.table import Options
+from headstart.settings.table import Comparing, Options
 from headstart.strategies.registry import strategy
 from headstart.tasks.intervals import mean_interval
 from headstart.tasks.registry import find
@@ -134,15 +134,10 @@ def compare(
     dataset: Dataset,
     parts: Split,
     candidates: Sequence[Candidate],
-    strategies: Sequence[str],
+    run: Comparing,
     *,
-    shots: Sequence[Shots] = ("all",),
-    draws: int = 5,
-    options: Options | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-    budget: float | None = None,
-    workers: int = 1,
+    device: str,
+    workers: int,
     done: Sequence[Run] = (),
     keep: Callable[[Comparison], None] = lambda result: None,
 ) -> Comparison:
@@ -155,37 +150,31 @@ def compare(
         dataset: the items.
         parts: training items to draw from, and held-out items that no draw touches.
         candidates: the backbones.
-        strategies: their names.
-        shots: examples a class; "all" for the whole training part.
-        draws: how many; "all" has draws that differ in their seeds only.
-        options: for all strategies alike.
-        seed: of the draws and of everything random in them.
+        run: strategies, shots, draws, seed, budget, and the options of all strategies alike.
         device: "cpu", "cuda" or "mps".
-        budget: seconds after which no new run is begun; what is left out is counted.
         workers: processes that fit side by side and share the cores: networks for a laptop cannot
             keep several cores busy. Sums over other numbers of threads round differently.
         done: runs of an earlier, like comparison, which are part of the result and not run again.
         keep: is given the comparison so far after each run.
     """
-    bench = _Bench(dataset, parts, tuple(candidates), options, seed, device)
-    finished = {(run.backbone, run.strategy, run.shots, run.draw) for run in done}
+    bench = _Bench(dataset, parts, tuple(candidates), run, run.seed, device)
+    finished = {(one.backbone, one.strategy, one.shots, one.draw) for one in done}
     # Draw by draw and not strategy by strategy: cut short by the budget, all have equal draws.
     jobs = [
         _Job(number, n, which, name)
-        for number in range(draws)
-        for n in shots
+        for number in range(run.draws)
+        for n in run.shots
         for which in range(len(candidates))
-        for name in strategies
+        for name in run.strategies
         if (candidates[which][0], name, n, number) not in finished
     ]
-    deadline = time.monotonic() + (budget if budget is not None else inf)
+    deadline = time.monotonic() + (run.budget if run.budget is not None else inf)
     runs = list(done)
     task = dataset.known.task.name
     result = Comparison.of(runs, unfinished=len(jobs), task=task)
-    for left, run in enumerate(
-        track(_run_all(bench, jobs, workers, deadline), "runs", len(jobs)), 1
-    ):
-        runs.append(run)
+    answers = track(_run_all(bench, jobs, workers, deadline), "runs", len(jobs))
+    for left, one in enumerate(answers, 1):
+        runs.append(one)
         result = Comparison.of(runs, unfinished=len(jobs) - left, task=task)
         keep(result)
     return result
