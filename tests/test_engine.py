@@ -97,13 +97,20 @@ def test_random_weights_of_two_seeds_do_not_share_a_graph() -> None:
 
 
 @pytest.mark.slow
-def test_a_graph_that_answers_otherwise_is_not_kept(
-    monkeypatch: pytest.MonkeyPatch, headstart_home: Path
+def test_a_graph_that_answers_otherwise_is_not_kept_and_torch_takes_over(
+    monkeypatch: pytest.MonkeyPatch, headstart_home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "difference", lambda *_: 0.5)
+    entry = resolve("glyphs")
+    backbone = vision.build(entry)
     with pytest.raises(HeadstartError, match=r"differ from torch's by 5.0e-01"):
-        engine(resolve("glyphs"))
-    assert list((headstart_home / "graphs").iterdir()) == []
+        module.export(backbone, headstart_home / "graph.onnx", entry.preprocess)
+    expected = torch_engine(backbone, -1, "cpu")(pixels(7))
+    for _ in range(2):  # the second time it is known, and nothing is exported
+        np.testing.assert_array_equal(engine(entry)(pixels(7)), expected)
+        monkeypatch.setattr(module, "export", None)
+    assert "glyphs cannot be written as an ONNX graph; torch computes its features" in caplog.text
+    assert not list((headstart_home / "graphs").glob("*.onnx"))
 
 
 @pytest.mark.slow
