@@ -146,13 +146,15 @@ def fits(name: str, data: Path, work: Path) -> str:
     import headstart
     from headstart import bundle
 
-    options: dict[str, Any] = {"epochs": 1, "batch": 8, "seed": 0, "device": "cpu"}
-    for strategy in ("frozen", "partial:-2"):
+    steps: dict[str, Any] = {"epochs": 1, "batch": 8}
+    for strategy, options in (("frozen", {}), ("partial:-2", steps)):
         out = work / strategy.replace(":", "")
         try:
             items = [str(p) for p in sorted(data.rglob("*.png"))[:6]] or ["w1 w2 w3", "w8 w9"]
-            result = headstart.fit(data, backbone=name, strategy=strategy, out=out, **options)
-            first = [one["probability"] for one in result.bundle.predict(items)]
+            result = headstart.fit(
+                data, backbone=name, strategy=strategy, out=out, device="cpu", **options
+            )
+            first = [one["probability"] for one in result.fitted.model.predict(items)]
             again = [one["probability"] for one in bundle.load(out).predict(items)]
             if not np.allclose(first, again, atol=1e-4):
                 return f"{strategy}: other answers after loading"
