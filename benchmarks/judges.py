@@ -428,7 +428,7 @@ def case_of(name: str, seed: int, device: str = "cpu", epochs: int | None = None
     # Only these, in this order: nothing else needs to be read.
     data = data.take(np.concatenate([train, test]))
     train, test = np.split(np.arange(len(data)), [len(train)])
-    fit, select = selection(data.labels, train, Options(), seed)
+    fit, select = selection(data.known, train, Options(), seed)
     if data.kind == "text":
         epochs = epochs or TEXT_EPOCHS
     return Case(data, entry, train, fit, select, test, seed, device, epochs)

@@ -94,7 +94,7 @@ def main() -> None:
         test = np.sort(np.random.default_rng(0).permutation(test_rows)[: given.test])
         found: dict[str, list[tuple[float, float]]] = {}
         for number in range(given.draws):
-            train = draw(data.labels, train_rows, 64, seed=0, draw=number)
+            train = draw(data.known, train_rows, 64, seed=0, draw=number)
             for name in ["ready-made", *OURS]:
                 start = time.perf_counter()
                 right = (
