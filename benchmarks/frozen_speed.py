@@ -3,9 +3,13 @@
 Ours and the plain way run in turn, `--runs` times; the ratio is that of the medians.
 
     python benchmarks/frozen_speed.py
+    python benchmarks/frozen_speed.py --before OTHER_CHECKOUT/src --runs 7
+
+The second form sets this version against another one's sources, in turn, and runs nothing plain.
 """
 
 import argparse
+import os
 import shutil
 import statistics
 import tempfile
@@ -17,11 +21,39 @@ FIT = ["-m", "headstart", "fit", str(DATA / "hymenoptera"), "--backbone", "mobil
        "--strategy", "frozen", "--json"]  # fmt: skip
 
 
+STARTS = ("first run ever", "graph there", "features there")
+
+
+def against(before: str, runs: int) -> None:
+    """This version and the one at `before`, turn by turn; each has its own home."""
+    sources = {"before": before, "now": str(HERE.parent / "src")}
+    times: dict[tuple[str, str], list[float]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for _ in range(runs):
+            for start in STARTS:
+                for who, source in sources.items():
+                    home = Path(scratch, who)
+                    if start == "first run ever":
+                        shutil.rmtree(home, ignore_errors=True)
+                    elif start == "graph there":
+                        shutil.rmtree(home / "features")
+                        shutil.rmtree(home / "facts")
+                    os.environ["PYTHONPATH"] = source
+                    times.setdefault((start, who), []).append(timed(FIT, home)[0])
+    for start in STARTS:
+        old, new = (statistics.median(times[start, who]) for who in sources)
+        print(f"{start:16} before {old:6.2f} s   now {new:6.2f} s   ratio {new / old:5.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--before", help="the sources of another version, to set against this one")
     options = parser.parse_args()
+    if options.before:
+        against(options.before, options.runs)
+        return
     weights = WEIGHTS / "mobilenet_v2.safetensors"
     data = str(DATA / "hymenoptera")
     times: dict[str, list[float]] = {}
