@@ -15,8 +15,8 @@ ROOT = Path(headstart.__file__).parent
 
 # From the ground up. What stands on one rung may not import each other either.
 RUNGS = [
-    "errors",
-    "settings progress",
+    "errors wording",
+    "settings progress findings",
     "store compute",
     "tasks",
     "data",
@@ -26,6 +26,7 @@ RUNGS = [
     "strategies",
     "training",
     "evaluation",
+    "checks",
     "bundle",
     "report",
     "verbs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from headstart.data import copies
 from headstart.data.dataset import Dataset, Rejected
-from headstart.data.scan import Scanned, scan
+from headstart.data.scan import TRAITS, Scanned, scan
 from headstart.errors import DataError
+from headstart.findings import Finding
 from headstart.progress import log, track
 from headstart.store import DIGEST, written_aside
 
@@ -57,6 +58,9 @@ class Audit:
         classes: the number of usable items of each class.
         tiny: those classes that have fewer than five, but one.
         empty_classes: those that have none.
+        traits: by name of shape (N,), what a shortcut could be made of: sizes, border colours and
+            brightness of pictures, lengths of texts; nan where nothing is known.
+        findings: what checks have found, by code, see `docs/checks.md`.
     """
 
     dataset: Dataset
@@ -70,6 +74,8 @@ class Audit:
     classes: dict[str, int]
     tiny: dict[str, int]
     empty_classes: tuple[str, ...]
+    traits: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    findings: tuple[Finding, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -97,6 +103,7 @@ class Audit:
             "conflicts": [list(group) for group in self.conflicts],
             "leaks": [list(group) for group in self.leaks],
             "near_duplicates": [pair._asdict() for pair in self.near_duplicates],
+            "checks": [one.to_json() for one in self.findings],
         }
 
     def write_skipped(self, path: Path) -> None:
@@ -144,9 +151,12 @@ def collect(dataset: Dataset, scanned: Iterable[Scanned]) -> Audit:
     """
     digests = np.zeros(len(dataset), DIGEST)
     prints = np.zeros(len(dataset), np.uint64)
+    names = TRAITS[dataset.kind]
+    traits = np.full((len(dataset), len(names)), np.nan, np.float32)
     reasons: dict[int, str] = {}
     for item in scanned:
         digests[item.index], prints[item.index] = item.digest, item.fingerprint
+        traits[item.index] = item.traits or np.nan
         if item.fault:
             reasons[item.index] = item.fault
     same = copies.exact(dataset, _without(len(dataset), reasons), digests)
@@ -155,7 +165,8 @@ def collect(dataset: Dataset, scanned: Iterable[Scanned]) -> Audit:
     reasons.update(_unlearnable(dataset, _without(len(dataset), reasons)))
     usable = _without(len(dataset), reasons)
     pairs = copies.near(dataset, usable, prints, _MOST_PAIRS)
-    return _audit(dataset, reasons, usable, digests, same, pairs)
+    found = _audit(dataset, reasons, usable, digests, same, pairs)
+    return replace(found, traits=dict(zip(names, traits.T, strict=True)))
 
 
 def _audit(

@@ -36,7 +36,14 @@ _FIELDS = [
     ("height", "<i4"),
     ("mode", "S12"),
     ("fingerprint", "<u8"),
+    ("look", "<f4", (5,)),
 ]
+
+TRAITS = {
+    "image": ("width", "height", "brightness", "contrast", "red", "green", "blue"),
+    "text": ("characters",),
+}
+"""What is counted of each kind of items, see `Scanned.traits`."""
 
 # The fingerprint is made of 32 x 32 pixels; twice that keeps it whatever a JPEG is reduced to.
 _SIDE = 32
@@ -59,6 +66,9 @@ class Scanned:
         height: of the upright image, in pixels; 0 for a text.
         mode: the kind of pixels in the file, in Pillow's words; empty for a text.
         fingerprint: 64 bits that near copies share: images up to a few bits, texts exactly.
+        look: of an image, its brightness, its contrast, and red, green and blue of its border, all
+            in 0..255; nothing of a text.
+        characters: of a text; 0 for an image.
         prepared: for each `Want` what its preprocessing's ``rows`` takes: of an image the
             network's input, shape (H, W, C), of a text the text; None where it is not needed.
     """
@@ -70,7 +80,16 @@ class Scanned:
     height: int = 0
     mode: str = ""
     fingerprint: int = 0
+    look: tuple[float, ...] = ()
+    characters: int = 0
     prepared: tuple[npt.NDArray[np.uint8] | str | None, ...] = ()
+
+    @property
+    def traits(self) -> tuple[float, ...]:
+        """What a shortcut could be made of, in the order of `TRAITS`; empty where unknown."""
+        if self.fault:
+            return ()
+        return (self.width, self.height, *self.look) if self.width else (float(self.characters),)
 
 
 class Want(NamedTuple):
@@ -121,7 +140,7 @@ def _processors() -> int:
 
 
 def _scan_images(dataset: Dataset, wants: Sequence[Want], workers: int) -> Iterator[Scanned]:
-    store = Store(home() / "facts" / "image-v1", _FIELDS)
+    store = Store(home() / "facts" / "image-v2", _FIELDS)
     # Only this thread touches the store; the workers read, hash and unpack.
     with ThreadPoolExecutor(workers, "headstart-scan") as pool:
         read = _in_order(pool, partial(_read, dataset), range(len(dataset)), _WINDOW * workers)
@@ -179,12 +198,14 @@ def _recall(store: Store, content: _Content) -> Scanned | None:
         int(row["height"]),
         bytes(row["mode"]).decode(errors="ignore"),
         int(row["fingerprint"]),
+        tuple(row["look"].tolist()) if row["width"] else (),
     )
 
 
 def _row(facts: Scanned) -> npt.NDArray[np.void]:
     values = (facts.digest, facts.fault.encode(), facts.width, facts.height, facts.mode.encode())
-    return np.array([(*values, facts.fingerprint)], np.dtype([("digest", DIGEST), *_FIELDS]))
+    whole = (*values, facts.fingerprint, facts.look or (0.0,) * 5)
+    return np.array([whole], np.dtype([("digest", DIGEST), *_FIELDS]))
 
 
 def _finish(job: _Job) -> tuple[Scanned | None, Scanned]:
@@ -202,7 +223,8 @@ def _finish(job: _Job) -> tuple[Scanned | None, Scanned]:
         return facts, facts
     first = decoded[sizes[0]]
     hashed = job.known.fingerprint if job.known else image_fingerprint(first.image)
-    facts = Scanned(index, key, "", first.width, first.height, first.mode, hashed)
+    seen = job.known.look if job.known else image_look(first.image)
+    facts = Scanned(index, key, "", first.width, first.height, first.mode, hashed, seen)
     return None if job.known else facts, _prepared(facts, decoded, job.wanted)
 
 
@@ -233,6 +255,7 @@ def _scan_text(content: _Content, wants: Sequence[Want]) -> Scanned:
         key,
         fault,
         fingerprint=text_fingerprint(text),
+        characters=len(text),
         prepared=() if fault else tuple(None if one.skip(key) else text for one in wants),
     )
 
@@ -247,6 +270,31 @@ def text_fingerprint(text: str) -> int:
     return int.from_bytes(digest((words or text).encode("utf-8", "replace"))[:8], "big")
 
 
+def image_look(image: Image.Image | npt.NDArray[np.uint8]) -> tuple[float, ...]:
+    """Return brightness, contrast, and red, green and blue of the border, all in 0..255.
+
+    The border is the outermost 32nd on each side. Networks learn such things in place of what they
+    are shown, where the classes differ in them.
+
+    >>> image_look(Image.new("RGB", (64, 64), (255, 0, 0)))[2:]
+    (255.0, 0.0, 0.0)
+    """
+    small = _as_picture(image).convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    pixels = np.asarray(small).astype(np.float32)
+    grey = pixels.mean(axis=2)
+    ring = np.ones((_SIDE, _SIDE), np.bool_)
+    ring[1:-1, 1:-1] = False
+    # Rounded as the store rounds them, so that a fact is the same when it is met again.
+    found = np.array([grey.mean(), grey.std(), *pixels[ring].mean(axis=0)], np.float32)
+    return tuple(found.tolist())
+
+
+def _as_picture(image: Image.Image | npt.NDArray[np.uint8]) -> Image.Image:
+    if not isinstance(image, np.ndarray):
+        return image
+    return Image.fromarray(image if image.ndim == 2 else image.mean(axis=2).astype(np.uint8))
+
+
 def image_fingerprint(image: Image.Image | npt.NDArray[np.uint8]) -> int:
     """Return 64 bits that scaling, recompression and small edits hardly change; 0 for a flat image.
 
@@ -254,9 +302,7 @@ def image_fingerprint(image: Image.Image | npt.NDArray[np.uint8]) -> int:
     difference of neighbouring pixels it also tells digits and sketches apart, which are mostly
     one flat ground.
     """
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image if image.ndim == 2 else image.mean(axis=2).astype(np.uint8))
-    small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    small = _as_picture(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     grey = np.asarray(small).astype(np.float64)
     if np.ptp(grey) < _FLAT:
         return 0

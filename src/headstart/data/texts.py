@@ -159,6 +159,31 @@ class Tokenize:
             missed += ids.count(unknown)
         return 1 - missed / total if total else 0.0
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, special ones counted, were none cut off."""
+        plain = _parsed(self.tokenizer)
+        found = plain.encode_batch_fast([self._read(text) for text in texts])
+        return [len(one.ids) for one in found]
+
+    def strangeness(self, texts: Sequence[str]) -> tuple[float, float]:
+        """Return the shares of the texts' tokens that are unknown, and that are single letters.
+
+        A script that the tokenizer has hardly met comes out as unknown tokens, or letter by letter.
+        Punctuation and digits are single with every tokenizer, and are not counted.
+        """
+        model, plain = self._ready.model, _parsed(self.tokenizer)
+        unknown = getattr(model, "unk_token", None) or UNKNOWN
+        tokens = [
+            piece
+            for one in plain.encode_batch([self._read(text) for text in texts], False, False)
+            for piece in one.tokens
+        ]
+        bare = [piece.removeprefix("##").lstrip("▁Ġ") for piece in tokens if piece != unknown]
+        words = [piece for piece in bare if piece and not piece.isdigit() and piece[0].isalnum()]
+        missed = len(tokens) - len(bare)
+        single = sum(len(piece) == 1 for piece in words)
+        return missed / max(1, len(tokens)), single / max(1, len(words))
+
     @property
     def vocabulary(self) -> list[str]:
         """The tokens in the order of their ids; "" where an id is not used."""

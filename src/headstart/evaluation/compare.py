@@ -21,6 +21,7 @@ from headstart.boundary.extract import Features
 from headstart.data.dataset import Dataset
 from headstart.data.split import Split, draw
 from headstart.errors import HeadstartError
+from headstart.findings import Finding
 from headstart.progress import log, track
 from headstart.settings.table import Comparing, Options
 from headstart.strategies.registry import strategy
@@ -88,13 +89,15 @@ class Summary:
 class Comparison:
     """All runs, and the summary of each backbone, strategy and number of shots.
 
-    ``task`` names what was predicted; ``unfinished`` others were asked for.
+    ``task`` names what was predicted; ``unfinished`` others were asked for; ``findings`` are what
+    checks have found, by code.
     """
 
     runs: tuple[Run, ...]
     summary: tuple[Summary, ...]
     unfinished: int = 0
     task: str = "classes"
+    findings: tuple[Finding, ...] = ()
 
     @classmethod
     def of(cls, runs: Sequence[Run], *, unfinished: int, task: str = "classes") -> Comparison:
@@ -127,6 +130,7 @@ class Comparison:
             "runs": [run.to_json(self.score) for run in self.runs],
             "summary": [asdict(row) for row in self.summary],
             "unfinished": self.unfinished,
+            "checks": [one.to_json() for one in self.findings],
         }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.data.dataset import Rejected
+from headstart.findings import Finding
 from headstart.report.terminal import clock, table
 from headstart.store import written_aside
 from headstart.tasks.registry import find
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST = 20
 """Rows of a long list; the rest is counted."""
+
+SUSPECTS = 5
+"""Items of a finding that a terminal shows."""
 
 
 def fit(result: Fit) -> None:
@@ -38,6 +42,7 @@ def fit(result: Fit) -> None:
         f"training {clock(seconds['train'])}"
     )
     blocks(task, figures)
+    checks(result.findings)
     skipped(result.audit.rejected)
     print(f"saved: {result.bundle}" if result.bundle else "not saved; add --out DIR")
 
@@ -74,6 +79,16 @@ def skipped(rejected: Sequence[Rejected]) -> None:
         print(f"  ... and {len(rejected) - MOST} more, see skipped.csv in the bundle")
 
 
+def checks(findings: Sequence[Finding]) -> None:
+    """Print what the checks found, a line each, and the items that come first."""
+    for one in findings:
+        print(f"{one.code}  {one.title}: {one.message}")
+        for row in one.items[:SUSPECTS]:
+            print(f"       {', '.join(map(str, row.values()))}")
+        if len(one.items) > SUSPECTS:
+            print(f"       ... and {len(one.items) - SUSPECTS} more with --json")
+
+
 def audit(found: Audit) -> None:
     """Print what an audit found."""
     print(f"{found.n} items, {len(found.usable)} usable")
@@ -92,10 +107,9 @@ def audit(found: Audit) -> None:
     for pair in found.near_duplicates[:MOST]:
         where = " (one trains, one is held out)" if pair.across_splits else ""
         print(f"look alike: {pair.item}, {pair.like}{where}")
-    if found.tiny:
-        print("fewer than five items: " + ", ".join(f"{k} ({v})" for k, v in found.tiny.items()))
     if found.empty_classes:
         print(f"no usable item: {', '.join(found.empty_classes)}")
+    checks(found.findings)
 
 
 def comparison(result: Comparison) -> None:
@@ -156,6 +170,7 @@ def sweep(result: Comparison) -> None:
 
 
 def _left_out(result: Comparison) -> None:
+    checks(result.findings)
     if result.unfinished:
         print(f"{result.unfinished} runs were left out: the budget was spent")
 

@@ -268,7 +268,7 @@ class Named(Settings):
     backbone: str | None = option(
         None,
         "Name, or x+y to join features; random:x for random weights. Default: glyphs for "
-        "pictures, minilm for texts.",
+        "pictures, minilm for texts; none for audit.",
     )
 
 
@@ -353,8 +353,8 @@ class Predicting(Placed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Auditing(Reading):
-    """Settings of `audit`."""
+class Auditing(Reading, Placed, Seeded, Input, Named):
+    """Settings of `audit`, which looks at features too where a backbone is named."""
 
     out: Path | None = option(None, "CSV of what cannot be used.")
 

@@ -23,6 +23,7 @@ class Evaluation:
         confusion: shape (C, C), true class by answered class.
         log_loss: mean negative log likelihood of the true class, in nats.
         calibration_error: expected calibration error over 10 bins of confidence, 0..1.
+        reliability: those bins, see `reliability`.
     """
 
     n: int
@@ -31,6 +32,7 @@ class Evaluation:
     confusion: Labels
     log_loss: float
     calibration_error: float
+    reliability: tuple[dict[str, float], ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -80,6 +82,7 @@ class Evaluation:
             "confusion": self.confusion.tolist(),
             "log_loss": self.log_loss,
             "calibration_error": self.calibration_error,
+            "reliability": list(self.reliability),
         }
 
     def brief(self) -> dict[str, Any]:
@@ -101,7 +104,30 @@ def evaluate(probabilities: Matrix, labels: Labels, classes: tuple[str, ...]) ->
         confusion=confusion,
         log_loss=float(-np.log(np.maximum(picked, 1e-12)).mean()) if len(labels) else 0.0,
         calibration_error=calibration_error(probabilities, labels),
+        reliability=tuple(reliability(probabilities, labels)),
     )
+
+
+def reliability(probabilities: Matrix, labels: Labels, bins: int = 10) -> list[dict[str, float]]:
+    """Return the bins of confidence that hold items, each as ``{low, high, n, confidence, right}``.
+
+    ``confidence`` is the mean of the greatest probability, ``right`` the share answered right.
+    """
+    if not len(labels):
+        return []
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        {
+            "low": b / bins,
+            "high": (b + 1) / bins,
+            "n": int((which == b).sum()),
+            "confidence": float(confidence[which == b].mean()),
+            "right": float(right[which == b].mean()),
+        }
+        for b in np.unique(which).tolist()
+    ]
 
 
 def calibration_error(probabilities: Matrix, labels: Labels, bins: int = 10) -> float:
@@ -109,17 +135,8 @@ def calibration_error(probabilities: Matrix, labels: Labels, bins: int = 10) -> 
 
     Source: Guo et al. 2017, arXiv:1706.04599, equation 3, with bins of equal width.
     """
-    if not len(labels):
-        return 0.0
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        abs(float(right[which == b].mean()) - float(confidence[which == b].mean()))
-        * float((which == b).mean())
-        for b in np.unique(which)
-    ]
-    return float(sum(gaps))
+    found = reliability(probabilities, labels, bins)
+    return sum(abs(b["right"] - b["confidence"]) * b["n"] for b in found) / max(1, len(labels))
 
 
 def worst(probabilities: Matrix, labels: Labels, most: int) -> list[tuple[int, int]]:

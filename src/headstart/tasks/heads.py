@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from headstart.errors import unknown
-from headstart.tasks.task import Folds, Matrix, Solver, Targets, Task
+from headstart.tasks.task import Folds, Indices, Matrix, Solver, Targets, Task
 
 OWN = "own"
 """The name that stands for the head that suits the task."""
@@ -109,6 +109,50 @@ def solve(name: str, examples: Examples, *, seed: int = 0) -> tuple[Head, Task]:
     chosen = f"C={strength:g}" if name in HAS_STRENGTH else ""
     found = replace(unscale(unrotate(head)), temperature=temperature, chosen=chosen)
     return taught.finished(found, values), taught
+
+
+def out_of_fold(
+    name: str, examples: Examples, *, seed: int = 0, strength: float | None = None
+) -> tuple[Indices, Matrix]:
+    """Return rows of ``examples`` and their calibrated outputs by heads that have not seen them.
+
+    The heads are solved on the inner folds of the task, as those are by which `solve` chooses C.
+
+    Args:
+        name: of the head.
+        examples: what is learned from.
+        seed: of the folds.
+        strength: C, where it is known already; None chooses it as `solve` does.
+
+    Returns:
+        rows: shape (M,), of those that are in a test fold; empty where there are no folds.
+        outputs: shape (M, K).
+
+    >>> from headstart.tasks.classes import Classes
+    >>> x = np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)
+    >>> truth = Targets(Classes(("low", "high")), np.array([0, 0, 1, 1]))
+    >>> rows, outputs = out_of_fold("logistic", Examples(x, truth))
+    >>> outputs[np.argsort(rows)].argmax(axis=1).tolist()
+    [0, 0, 1, 1]
+    """
+    features, values = examples.features, examples.targets.values
+    task = examples.targets.task.learned(values)
+    name = task.own if name == OWN else name
+    solver, folds = task.solvers[name], task.folds(values, seed)
+    if not folds:
+        return np.empty(0, np.int64), np.empty((0, task.n_outputs), np.float32)
+    with _few_threads(features):
+        x, _ = _scaled(features, examples.widths or [features.shape[1]])
+        x = _rotated(x)[0] if name in HAS_STRENGTH else x
+        targets = Targets(task, values)
+        chosen = strength or _choose(solver, x, targets, STRENGTHS, folds)[0]
+        parts = [
+            solver(x[fit], values[fit], task.n_outputs, chosen).logits(x[test])
+            for fit, test in folds
+        ]
+    rows, outputs = np.concatenate([test for _, test in folds]), np.concatenate(parts)
+    temperature, _ = task.settled(outputs, values[rows])
+    return rows, np.asarray(outputs / temperature, np.float32)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,17 @@ import numpy.typing as npt
 from headstart.backbones.choice import DEFAULT, entries_for, require_learners
 from headstart.backbones.entry import Entry
 from headstart.boundary.extract import look
+from headstart.checks.run import of_split
 from headstart.compute.device import pick
 from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset
 from headstart.data.reading import given
 from headstart.data.split import Split, require_held_out, split
 from headstart.errors import UsageError
-from headstart.evaluation.compare import Comparison
+from headstart.evaluation.compare import Candidate, Comparison
 from headstart.evaluation.compare import compare as compare_runs
 from headstart.evaluation.record import Record
+from headstart.findings import Finding
 from headstart.report.tables import save_comparison
 from headstart.settings.option import deciding
 from headstart.settings.table import Comparing, Options
@@ -72,9 +76,19 @@ def compare(data: str | Path | Dataset, run: Comparing) -> Comparison:
         done=record.runs() if record and run.resume else (),
         keep=record.keep if record else lambda result: None,
     )
+    result = replace(result, findings=tuple(_checked(found, parts, candidates, run.seed)))
     if run.out:
         save_comparison(result, run.out)
     return result
+
+
+def _checked(
+    found: Audit, parts: Split, candidates: Sequence[Candidate], seed: int
+) -> list[Finding]:
+    """Return what the checks found; label errors by the first backbone that has features."""
+    entries = [entry for _, each, _ in candidates for entry in each]
+    features = next((kept for _, _, kept in candidates if kept is not None), None)
+    return of_split(found, parts, entries, features, seed=seed)
 
 
 def usual_workers(device: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from headstart import bundle as bundles
 from headstart.backbones.choice import backbone_name, entries_for, require_learners, say
 from headstart.boundary.extract import Features, look
 from headstart.bundle import Bundle
+from headstart.checks.run import found_in, of_fit, of_split
 from headstart.compute.device import pick
 from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset
@@ -20,6 +22,7 @@ from headstart.data.reading import given
 from headstart.data.split import Split, draw, require_held_out, split
 from headstart.data.texts import clean_text
 from headstart.errors import DataError
+from headstart.findings import Finding
 from headstart.model import Model
 from headstart.settings.table import Fitting, Reading
 from headstart.settings.taking import takes
@@ -30,6 +33,9 @@ from headstart.training.transfer import Fitted, Resuming, transfer
 
 WORST = 50
 """Confident mistakes that a bundle remembers."""
+
+SEEN = 2000
+"""Training items that are answered too, to see what was learned by heart."""
 
 
 BEGINNING = 200
@@ -51,6 +57,7 @@ class Fit:
         errors: the most confident mistakes on the held-out items.
         notes: what the user should know about this fit.
         reading: the options of `read`, to read the same data again.
+        findings: what checks have found, by code, see `docs/checks.md`.
     """
 
     fitted: Fitted
@@ -64,6 +71,7 @@ class Fit:
     notes: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
     bundle: Path | None = None
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def model(self) -> Model:
@@ -93,6 +101,7 @@ class Fit:
             "tiny": self.audit.tiny,
             "temperature": self.model.head.temperature,
             "notes": self.notes,
+            "checks": [one.to_json() for one in self.findings],
             "bundle": str(self.bundle) if self.bundle else None,
         }
 
@@ -116,6 +125,7 @@ class Fit:
             },
             "seconds": self.seconds,
             "notes": self.notes,
+            "checks": [one.to_json() for one in self.findings],
             "skipped": [one._asdict() for one in self.audit.rejected],
             "versions": _versions(),
         }
@@ -169,7 +179,7 @@ def fit(data: str | Path | Dataset, run: Fitting) -> Fit:
         **how,
     )
     outputs = fitted.model.outputs(dataset, parts.held_out, features=features, device=device)
-    made = _result(fitted, found, parts, outputs, features, notes)
+    made = _checked(_result(fitted, found, parts, outputs, features, notes), features)
     result = _saved(replace(made, reading=run.values(Reading)), run.out)
     result.seconds["total"] = time.perf_counter() - start
     return result
@@ -236,6 +246,23 @@ def _result(
         errors=_worst(fitted.model.task, held_out, outputs),
         notes=[*notes, *fitted.notes, *fitted.model.task.notes()],
     )
+
+
+def _checked(made: Fit, features: Features | None) -> Fit:
+    """Return the result with what the checks found."""
+    model, parts = made.model, made.parts
+    chosen = re.fullmatch(r"C=(\S+)", model.head.chosen)
+    strength = float(chosen[1]) if chosen and features else None
+    found = of_split(made.audit, parts, model.entries, features, strength=strength, seed=model.seed)
+    trained = None
+    if features is not None and model.backbone is None:
+        some = parts.train[:: max(1, len(parts.train) // SEEN)]
+        outputs = model.head.logits(features.of(made.dataset).rows(some))
+        trained = model.task.value(outputs, made.dataset.labels[some])
+    figures = of_fit(
+        made.evaluation, trained=trained, n_train=len(parts.train), history=made.fitted.history
+    )
+    return replace(made, findings=found_in([*found, *figures]))
 
 
 def _worst(task: Task, held_out: Dataset, outputs: Matrix) -> list[dict[str, Any]]:
