@@ -34,7 +34,7 @@ from headstart.compute.running import to_device
 from headstart.data.dataset import Dataset
 from headstart.data.reading import read
 from headstart.data.split import draw
-from headstart.settings.table import Options
+from headstart.settings.table import Carried, Options
 from headstart.store import home
 from headstart.tasks.intervals import mean_interval
 from headstart.training.selection import selection
@@ -436,17 +436,8 @@ def case_of(name: str, seed: int, device: str = "cpu", epochs: int | None = None
 
 def ours(case: Case, strategy: str) -> float:
     """Return the accuracy of our own way, at its defaults."""
-    options = Options(epochs=case.epochs)
-    fitted = transfer(
-        case.data,
-        case.train,
-        [case.entry],
-        strategy,
-        options=options,
-        seed=case.seed,
-        device=case.device,
-        say=lambda line: None,
-    )
+    how = Carried(strategy=strategy, epochs=case.epochs, seed=case.seed, device=case.device)
+    fitted = transfer(case.data, case.train, [case.entry], how, say=lambda line: None)
     logits = fitted.model.outputs(case.data, case.test, device=case.device)
     return float((logits.argmax(1) == case.data.labels[case.test]).mean())
 

@@ -29,6 +29,7 @@ from headstart.backbones.registry import resolve
 from headstart.data.dataset import Dataset
 from headstart.data.reading import read
 from headstart.data.split import draw
+from headstart.settings.table import Carried
 from headstart.tasks.intervals import mean_interval
 from headstart.training.transfer import transfer
 from places import DATA
@@ -73,7 +74,9 @@ def ready_made(data: Dataset, train: np.ndarray, test: np.ndarray, seed: int) ->
 def ours(name: str, data: Dataset, train: np.ndarray, test: np.ndarray, seed: int) -> float:
     """Return the accuracy of one of our strategies at its defaults."""
     entry = resolve("minilm")
-    fitted = transfer(data, train, [entry], name, seed=seed, say=lambda line: None)
+    fitted = transfer(
+        data, train, [entry], Carried(strategy=name, seed=seed), say=lambda line: None
+    )
     return float((fitted.model.outputs(data.take(test), np.arange(len(test))).argmax(1)
                   == data.labels[test]).mean())  # fmt: skip
 

@@ -15,7 +15,7 @@ from headstart.backbones.build import build
 from headstart.backbones.registry import resolve
 from headstart.boundary.engine import Batch
 from headstart.boundary.inputs import PLAIN, Inputs
-from headstart.settings.table import Options
+from headstart.settings.table import Carried
 from headstart.training.batchnorm import settle
 from headstart.training.transfer import transfer
 
@@ -100,7 +100,7 @@ def test_nothing_else_changes(inputs: Inputs) -> None:
 def test_a_deep_network_from_scratch_tells_items_apart() -> None:
     data, everything = bars(16, side=32), np.arange(32)
     entry = resolve("random:torchvision:mobilenet_v2").with_image_size(32).with_channels(1)
-    few = Options(epochs=4, batch=16, early_stopping=False)
-    model = transfer(data, everything, [entry], "scratch", options=few).model
+    few = Carried(strategy="scratch", epochs=4, batch=16, early_stopping=False)
+    model = transfer(data, everything, [entry], few).model
     logits = model.outputs(data, everything)
     assert logits.std(axis=0).min() > 0.01

@@ -84,9 +84,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, tuple[int, ...
     given: list[tuple[str, int, tuple[int, ...], int]] = []
     real = module.transfer
 
-    def spy(dataset: Any, train: Any, entries: Any, name: str, **how: Any) -> Fitted:
-        given.append((name, len(train), tuple(map(int, train)), how["seed"]))
-        return real(dataset, train, entries, name, **how)
+    def spy(dataset: Any, train: Any, entries: Any, run: Any, **how: Any) -> Fitted:
+        given.append((run.strategy, len(train), tuple(map(int, train)), run.seed))
+        return real(dataset, train, entries, run, **how)
 
     monkeypatch.setattr(module, "transfer", spy)
     return given

@@ -30,8 +30,8 @@ from headstart.tasks.classes import class_weights
 from headstart.training import loop
 from headstart.training.job import Job, Trained
 from headstart.training.loop import train
+from headstart.training.objective import Supervised
 from headstart.training.optimiser import cosine
-from headstart.training.selection import Judge
 
 NONE = np.empty(0, np.int64)
 PREPROCESS = resolve("glyphs").preprocess
@@ -168,11 +168,11 @@ def test_the_best_epoch_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     states: list[dict[str, torch.Tensor]] = []
     losses = iter([0.9, 0.2, 0.5, 0.4])
 
-    def score(self: Any, source: Any) -> dict[str, float]:
+    def score(self: Any) -> dict[str, float]:
         states.append({k: v.clone() for k, v in self.backbone.net.state_dict().items()})
         return {"selection_loss": next(losses), "selection_accuracy": 0.5}
 
-    monkeypatch.setattr(Judge, "score", score)
+    monkeypatch.setattr(loop._Run, "_score", score)
     backbone, trained = run(stage(2, epochs=4), fit=np.arange(16), select=np.arange(16, 24))
     assert [row["selection_loss"] for row in trained.history] == [0.9, 0.2, 0.5, 0.4]
     moved = 0
@@ -188,9 +188,9 @@ def test_training_stops_when_nothing_gets_better(
 ) -> None:
     rising = iter(range(1, 100))
     monkeypatch.setattr(
-        Judge,
-        "score",
-        lambda self, source: {"selection_loss": float(next(rising)), "selection_accuracy": 0.0},
+        Supervised,
+        "judge",
+        lambda self, outputs: {"selection_loss": float(next(rising)), "selection_accuracy": 0.0},
     )
     options = Options(batch=8, early_stopping=early)
     _, trained = run(stage(5, epochs=9), options, fit=np.arange(16), select=np.arange(16, 24))

@@ -38,10 +38,10 @@ from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
 from headstart.data.split import draw, inner, split
 from headstart.estimator import TransferClassifier
-from headstart.settings.table import Options
+from headstart.settings.table import Carried, Options
 from headstart.tasks.classes import LEAST_TO_SELECT, Classes
 from headstart.training import selection, transfer
-from headstart.training.objective import Contrastive, Supervised
+from headstart.training.objective import Contrastive, Step, Supervised
 
 SIZES = [15, 16, 17, 33, 70]
 
@@ -149,7 +149,8 @@ def test_the_probe_knows_its_items(
 
     monkeypatch.setattr("headstart.training.loop.train", stop)
     with pytest.raises(KeyboardInterrupt):
-        transfer.transfer(data, train, entries, name, features=features if handed_in else None)
+        run = Carried(strategy=name)
+        transfer.transfer(data, train, entries, run, features=features if handed_in else None)
     (job,) = seen
     assert len(job.select) == 0 or per_class >= LEAST_TO_SELECT
     for part in (job.fit, np.setdiff1d(found.usable, job.fit)):
@@ -208,14 +209,19 @@ def test_a_batch_and_its_targets() -> None:
         head.bias.zero_()
     classes = Supervised(head, data.known, fit, batch=32, seed=0, weighted=True)
     pairs = Contrastive(data.labels, fit, batch=32, seed=0)
+
+    def first(batch: tuple[torch.Tensor]) -> torch.Tensor:
+        return batch[0]
+
     for objective, most in ((classes, 1e-3), (pairs, 3.5)):
         seen = []
         for batch in objective.order(0):
             assert set(batch) <= set(fit)
             features = torch.stack([right[told(data, int(i))] for i in batch])
-            assert float(objective.loss(features, batch)) < most
-            shifted = objective.loss(features, np.roll(batch, 1))
-            assert float(shifted) > float(objective.loss(features, batch)) + 0.01
+            loss = float(objective.loss(Step(batch, (features,), first)))
+            assert loss < most
+            shifted = objective.loss(Step(np.roll(batch, 1), (features,), first))
+            assert float(shifted) > loss + 0.01
             seen += batch.tolist()
         if objective is classes:
             assert sorted(seen) == sorted(fit)
@@ -228,7 +234,7 @@ def test_logits_and_answers(
     data = mixed(bars(20, 3))
     found = audit(data)
     fitted = transfer.transfer(
-        data, found.usable[::2], resolve_all("glyphs"), name, options=Options(epochs=3)
+        data, found.usable[::2], resolve_all("glyphs"), Carried(strategy=name, epochs=3)
     )
     order = np.random.default_rng(0).permutation(found.usable)
     all_at_once = fitted.model.outputs(data, order)

@@ -199,7 +199,7 @@ PLACES = [
     *(("gradual", loop._Run, "_leave", n) for n in (1, 3)),
     *(("gradual", Shelves, "add", n) for n in (7, 50)),
     *(("gradual", Checkpoints, "save", n) for n in (1, 5)),
-    *(("partial:2", Judge, "score", n) for n in (1, 3)),
+    *(("partial:2", loop._Run, "_score", n) for n in (1, 3)),
     *(("partial:2", soup, "greedy", 1), ("partial:2", Judge, "settled", 1)),
     *(("partial:2", bundle, "save", 1), ("partial:2", html, "write_report", 1)),
 ]

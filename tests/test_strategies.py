@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,7 +177,7 @@ def test_contrastive_tunes_the_upper_half_and_solves_a_head() -> None:
     assert stage.objective == "contrastive"
     assert stage.groups == (Group((3, 4, 5, 6), 1e-4),)
     assert (stage.boundary(7), stage.batch) == (3, 64)
-    assert stage.n_steps(256, Options()) == 40
+    assert stage.n_steps(-(-256 // 64)) == 40
     assert plan("contrastive", n_blocks=1).stages[0].boundary(1) == 0
     assert strategy("contrastive").kinds == ("text",)
     assert not strategy("contrastive").solves
@@ -186,15 +188,16 @@ def test_contrastive_tunes_the_upper_half_and_solves_a_head() -> None:
 )
 def test_contrastive_steps_have_two_limits(n_train: int, steps: int) -> None:
     (stage,) = plan("contrastive", Options(), n_train=n_train).stages
-    assert stage.n_steps(n_train, Options()) == steps
+    assert stage.n_steps(-(-n_train // stage.batch)) == steps
     (stage,) = plan("contrastive", Options(epochs=2, batch=8), n_train=n_train).stages
-    assert stage.n_steps(n_train, Options()) == 2 * -(-n_train // 16)
+    assert stage.n_steps(-(-n_train // 16)) == 2 * -(-n_train // 16)
 
 
 def test_steps_of_a_stage() -> None:
     stage = plan("warm").stages[0]
-    assert stage.n_steps(64, Options(batch=30)) == 5 * 3
-    assert stage.n_steps(64, Options(batch=64)) == 5
+    assert stage.n_steps(3) == 5 * 3
+    assert replace(stage, most_steps=7).n_steps(3) == 7
+    assert replace(stage, most_steps=20).n_steps(3) == 5 * 3
 
 
 @given(st.integers(1, 10_000), st.integers(1, 256), st.integers(1, 50), st.integers(0, 200))
@@ -257,7 +260,7 @@ def test_every_strategy_makes_a_plan_that_can_be_run(name: str) -> None:
         heads = [HEAD in stage.groups[-1].blocks for stage in found.stages]
         assert not any(heads) if found.solver else all(heads)
         for stage in found.stages:
-            assert stage.n_steps(n_train, Options()) >= 1
+            assert stage.n_steps(1) >= 1
             blocks = [block for group in stage.groups for block in group.blocks]
             assert len(blocks) == len(set(blocks))
             assert set(blocks) <= {ADAPTERS, HEAD, *range(4)}

@@ -83,14 +83,7 @@ class _Transfer(BaseEstimator):  # type: ignore[misc]
             faults = {item.index: item.fault for item in scan(dataset) if item.fault}
         _refuse(faults, dataset)
         self.fitted_: Fitted = transfer(
-            dataset,
-            np.arange(len(dataset)),
-            entries,
-            run.strategy,
-            options=run,
-            seed=run.seed,
-            device=device,
-            features=features,
+            dataset, np.arange(len(dataset)), entries, run, features=features
         )
 
     def _settings(self) -> Carried:

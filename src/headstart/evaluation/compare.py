@@ -23,7 +23,7 @@ from headstart.data.split import Split, draw
 from headstart.errors import HeadstartError
 from headstart.findings import Finding
 from headstart.progress import log, track
-from headstart.settings.table import Comparing, Options
+from headstart.settings.table import Carried, Comparing, Options
 from headstart.strategies.registry import strategy
 from headstart.tasks.intervals import mean_interval
 from headstart.tasks.registry import find
@@ -213,22 +213,18 @@ class _Bench:
         targets, held_out = self.dataset.known, self.parts.held_out
         start = time.perf_counter()
         train = draw(targets, self.parts.train, job.shots, seed=self.seed, draw=job.draw)
-        fitted = transfer(
-            self.dataset,
-            train,
-            entries,
-            job.strategy,
-            options=self.options,
-            seed=self.seed + job.draw,
-            device=self.device,
-            features=features,
-            say=log.debug,
-        )
+        how = self.carried(job)
+        fitted = transfer(self.dataset, train, entries, how, features=features, say=log.debug)
         model = fitted.model
         outputs = model.outputs(self.dataset, held_out, features=features, device=self.device)
         value = model.task.value(outputs, targets.values[held_out])
         seconds = time.perf_counter() - start
         return Run(backbone, job.strategy, job.shots, job.draw, value, seconds)
+
+    def carried(self, job: _Job) -> Carried:
+        """Return the settings of one fit."""
+        own = {"strategy": job.strategy, "seed": self.seed + job.draw, "device": self.device}
+        return Carried.of(own, self.options)
 
     def solves(self, job: _Job) -> bool:
         """Whether a job only solves a head, which takes no time worth another process."""

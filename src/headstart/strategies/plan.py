@@ -15,6 +15,8 @@ HEAD = -1
 ADAPTERS = -2
 """The adapters' index in a `Group`: they stand beside the layers of all blocks."""
 
+MODULES = -3
+"""The index in a `Group` of the networks that the stage's objective owns."""
 
 Part = Literal["biases", "norms"]
 """What of a block may train alone, see `headstart.backbones.parts`."""
@@ -24,8 +26,9 @@ Part = Literal["biases", "norms"]
 class Group:
     """Blocks that learn at one rate.
 
-    ``blocks`` are block indices, `HEAD` for the head, `ADAPTERS` for the adapters; ``rate`` is the
-    peak learning rate. With ``only`` nothing but such parameters of the blocks train.
+    ``blocks`` are block indices, `HEAD` for the head, `ADAPTERS` for the adapters, `MODULES` for
+    what the objective owns; ``rate`` is the peak learning rate. With ``only`` nothing but such
+    parameters of the blocks train.
     """
 
     blocks: tuple[int, ...]
@@ -61,7 +64,8 @@ class Stage:
     Attributes:
         groups: what is trained, and how fast.
         epochs: passes over the training split.
-        objective: the loss of the targets, or pairs of one class drawn together.
+        objective: what is minimised: "targets", their loss; "contrastive", pairs of one class drawn
+            together; or another name that the job explains.
         pull: strength alpha of the pull of trained blocks to the weights that they started from;
             above 0 it stands in place of their pull towards zero.
         freeze: when blocks are frozen during the stage; None for never.
@@ -71,7 +75,7 @@ class Stage:
 
     groups: tuple[Group, ...]
     epochs: int
-    objective: Literal["targets", "contrastive"] = "targets"
+    objective: str = "targets"
     pull: float = 0.0
     freeze: Freeze | None = None
     batch: int | None = None
@@ -96,9 +100,9 @@ class Stage:
             return 0
         return min(self.trained, default=n_blocks)
 
-    def n_steps(self, n_train: int, options: Options) -> int:
-        """Return the number of steps for ``n_train`` examples, none of them left out early."""
-        steps = self.epochs * -(-n_train // (self.batch or options.batch))
+    def n_steps(self, steps: int) -> int:
+        """Return the number of steps of the stage, whose epochs have so many ``steps`` each."""
+        steps *= self.epochs
         return steps if self.most_steps is None else min(steps, self.most_steps)
 
 

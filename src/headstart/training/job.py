@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from headstart.errors import DataError
 from headstart.settings.table import Options
 from headstart.strategies.plan import Plan
 from headstart.tasks.heads import Head
 from headstart.tasks.task import Targets, Task
+
+if TYPE_CHECKING:
+    from headstart.training.objective import Maker
 
 Indices = npt.NDArray[np.int64]
 
@@ -20,8 +26,9 @@ class Trained:
     """What the loop hands back.
 
     Attributes:
-        head: the linear head, with the temperature fitted on the inner selection part, if any.
-        task: with what that part has taught it.
+        head: the linear head, with the temperature fitted on the inner selection part, if any;
+            None where the job had no targets.
+        task: with what that part has taught it; None as well.
         history: one row an epoch: stage, epoch, boundary, loss, seconds, and what the task judges
             the selection part by where there is one.
         cache: items whose activations were there before ("hits"), and that were computed
@@ -29,8 +36,8 @@ class Trained:
         unchanged: the boundary below which no stage has changed anything.
     """
 
-    head: Head
-    task: Task
+    head: Head | None
+    task: Task | None
     unchanged: int
     history: list[dict[str, float]] = field(default_factory=list)
     cache: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
@@ -42,18 +49,21 @@ class Job:
 
     Attributes:
         plan: what is trained, for how long, how fast.
-        targets: of the whole data set.
-        fit: indices of the items to train on.
+        targets: of the whole data set, or of its first items where the others have none; None
+            where nothing is predicted.
+        fit: indices of the items to train on; those with targets, where the objective needs them.
         select: indices that choose the best epoch and fit the temperature; may be empty.
         options: batch size, optimiser, loss.
         seed: of the order of items, dropout and random views.
         device: "cpu", "cuda" or "mps".
         what: what decides the backbone's answers besides its weights, see `Activations`.
         probe: the head to start from; None starts from zero.
+        objectives: what names in the plan's stages stand for, besides those that
+            `headstart.training.objective` knows.
     """
 
     plan: Plan
-    targets: Targets
+    targets: Targets | None
     fit: Indices
     select: Indices
     options: Options
@@ -61,6 +71,18 @@ class Job:
     device: str = "cpu"
     what: str = ""
     probe: Head | None = None
+    objectives: Mapping[str, Maker] = field(default_factory=dict)
+
+    @property
+    def known(self) -> Targets:
+        """The targets.
+
+        Raises:
+            DataError: there are none, but something asks for them.
+        """
+        if self.targets is None:
+            raise DataError("the items have no targets, so nothing can be predicted of them.")
+        return self.targets
 
 
 @dataclass

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from headstart.backbones.blocks import Backbone
 from headstart.boundary.activations import Activations
@@ -20,9 +20,9 @@ from headstart.compute.running import autocast
 from headstart.data.images import Preprocess
 from headstart.errors import HeadstartError
 from headstart.progress import log, track
-from headstart.strategies.plan import ADAPTERS, HEAD, Stage
+from headstart.strategies.plan import ADAPTERS, HEAD, MODULES, Stage
 from headstart.tasks.heads import Head
-from headstart.tasks.task import LOSS, SELECTION
+from headstart.tasks.task import LOSS, SELECTION, Task
 from headstart.training import adapters, batchnorm, checkpoint, optimiser
 from headstart.training.best import Best
 from headstart.training.checkpoint import Checkpoints, Saved
@@ -31,7 +31,7 @@ from headstart.training.guard import Guard
 from headstart.training.interrupts import Interrupts, deferred_interrupts
 from headstart.training.job import Job, Place, Trained
 from headstart.training.l2sp import penalty
-from headstart.training.objective import objective
+from headstart.training.objective import Objective, Scene, Step, objective
 from headstart.training.selection import Judge
 from headstart.training.snapshots import Snapshots, State, within
 from headstart.training.sources import Sources
@@ -70,13 +70,11 @@ def train(
         run = _Run(backbone, inputs, job, checkpoints, interrupts, say)
         for number in range(run.resume(), len(job.plan.stages)):
             run.stage(number, job.plan.stages[number])
-        temperature, task = run.judge.settled(inputs)
+        head, task = run.answer()
         if job.plan.adapters:
             backbone.adapters = frozenset()
             adapters.merge(backbone)
     backbone.eval().to("cpu")
-    weight, bias = (p.detach().cpu().numpy().copy() for p in (run.head.weight, run.head.bias))
-    head = Head(weight, bias, temperature=temperature)
     return Trained(head, task, run.unchanged, run.history, run.sources.cache)
 
 
@@ -130,10 +128,12 @@ class _Run:
     ) -> None:
         self.backbone, self.inputs, self.job, self.say = backbone, inputs, job, say
         self.checkpoints, self.interrupts = checkpoints, interrupts
-        self.options, self.fit, self.select = job.options, job.fit, job.select
-        self.head = start_head(backbone.n_features, job.targets.task.n_outputs, job.probe)
+        self.options = job.options
+        self.head: nn.Module = nn.Identity()  # where nothing is predicted
+        if job.targets is not None:
+            self.head = start_head(backbone.n_features, job.targets.task.n_outputs, job.probe)
         self.head = self.head.to(job.device)
-        self.judge = Judge(backbone, self.head, job)
+        self.judge = Judge(backbone, self.head, job.device)
         self.snapshots = Snapshots(backbone, self.head)
         self.sources = Sources(backbone, inputs, job, interrupts)
         self.start = self._start_weights() if any(s.pull for s in job.plan.stages) else {}
@@ -146,6 +146,15 @@ class _Run:
         self.optimiser: torch.optim.Optimizer
         self.peaks: list[float]
         self.source: Source
+        self.objective: Objective
+
+    def answer(self) -> tuple[Head, Task] | tuple[None, None]:
+        """Return the head as it answers, and the task; nothing where nothing is predicted."""
+        if not isinstance(self.head, nn.Linear):
+            return None, None
+        temperature, task = self.judge.settled(self.inputs, self.job)
+        weight, bias = (p.detach().cpu().numpy().copy() for p in self.head.parameters())
+        return Head(weight, bias, temperature=temperature), task
 
     def _start_weights(self) -> State:
         return {name: p.detach().clone() for name, p in self.backbone.net.named_parameters()}
@@ -156,15 +165,17 @@ class _Run:
         """Train what ``stage`` names; prove that the rest did not move."""
         if self.saved is None:
             self._enter(number, stage)
-        self.objective = objective(stage, self.head, self.job)
+        self.objective = objective(Scene(stage, self.backbone, self.head, self.job))
+        self.objective.modules.to(self.job.device)
         self._set_boundary(stage)
         if self.saved is not None:
             tensors, facts = self.saved.tensors, self.saved.facts["optimiser"]
+            self.objective.modules.load_state_dict(within("modules", tensors))
             optimiser.unpack(self.optimiser, within("optimiser", tensors), facts)
             checkpoint.set_random_state(within("random", tensors))
             self.saved = None
         elif self.job.probe is not None:
-            self._judge_the_start(stage)
+            self._judge_the_start()
         self._epochs(stage)
         self.guard.check()
         self._leave(stage)
@@ -190,7 +201,8 @@ class _Run:
         self.guard = Guard(self.backbone)
         self.optimiser = self._optimiser(stage)
         self.peaks = [group["lr"] for group in self.optimiser.param_groups]
-        self.source = self.sources.at(boundary, range(self.place.epoch, stage.epochs))
+        epochs = range(self.place.epoch, stage.epochs)
+        self.source = self.sources.at(boundary, self.objective, epochs)
 
     def _leave(self, stage: Stage) -> None:
         """Go back to the best epoch, or to the average of the best."""
@@ -208,18 +220,18 @@ class _Run:
             source.forget()  # above weights that only this run has come to,
             self.source = self.inputs  # and that its best epochs need not share
 
-    def _chooses(self, stage: Stage) -> bool:
-        """Whether the best epoch of ``stage`` is chosen, by the items set aside for it."""
-        return len(self.select) > 0 and stage.objective == "targets"
+    def _score(self) -> dict[str, float]:
+        """Return what the items say that the objective chooses the best epoch by."""
+        return self.objective.judge(self.judge.outputs(self.source, self.objective.judges))
 
-    def _judge_the_start(self, stage: Stage) -> None:
+    def _judge_the_start(self) -> None:
         """Let a start that knows something already, a solved head, take part as "no step at all".
 
         Without it training could end below the probe that it began with.
         """
-        if self._chooses(stage):
-            score = self.judge.score(self.source)
-            self.best.add(score["selection_loss"], self._taken)
+        if len(self.objective.judges):
+            score = self._score()
+            self.best.add(score[LOSS], self._taken)
             self.say(f"before any step: {_judged(score)}")
 
     # -- epochs -----------------------------------------------------------------------------------
@@ -231,10 +243,10 @@ class _Run:
             loss = self._epoch(stage)
             row: dict[str, float] = {"stage": place.stage, "epoch": place.epoch}
             row |= {"boundary": place.boundary, "loss": loss}
-            if self._chooses(stage):
+            if len(self.objective.judges):
                 self._settle()
-                row |= self.judge.score(self.source)
-                self.best.add(row["selection_loss"], self._taken)
+                row |= self._score()
+                self.best.add(row[LOSS], self._taken)
             row["seconds"] = time.perf_counter() - start
             self._note(row, stage.epochs)
             place.epoch, place.batch, place.total = place.epoch + 1, 0, 0.0
@@ -278,12 +290,12 @@ class _Run:
 
     def _step(self, stage: Stage, indices: Indices, batch: Batch) -> float:
         """Take one step on one batch; return its loss."""
-        share = optimiser.cosine(self._done(stage), self._n_steps(stage))
+        done, n_steps = self._done(stage), self._n_steps(stage)
+        share = optimiser.cosine(done, n_steps)
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * share
         with autocast(self.job.device):
-            found = forward(self.backbone, self.source, batch, self.job.device)
-            loss = self.objective.loss(found, indices)
+            loss = self.objective.loss(Step(indices, batch, self._forward, done / n_steps))
         if stage.pull:
             trained = {
                 name: p for name, p in self.backbone.net.named_parameters() if p.requires_grad
@@ -294,6 +306,9 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return float(loss.detach())
+
+    def _forward(self, batch: Batch) -> Tensor:
+        return forward(self.backbone, self.source, batch, self.job.device)
 
     def _done(self, stage: Stage) -> float:
         """Return how many steps of the stage are done, or how many its time is worth, if more."""
@@ -306,7 +321,7 @@ class _Run:
         return max(done, n_steps * place.spent / limit)
 
     def _n_steps(self, stage: Stage) -> int:
-        return stage.n_steps(len(self.fit), self.options)
+        return stage.n_steps(self.objective.steps)
 
     def _moving(self) -> dict[int, list[nn.Parameter]]:
         blocks = range(self.place.boundary, self.backbone.n_blocks)
@@ -334,11 +349,15 @@ class _Run:
 
     def _optimiser(self, stage: Stage) -> torch.optim.Optimizer:
         boundary, fused = self.place.boundary, self.job.device != "mps"
+        trains = any(MODULES in group.blocks for group in stage.groups)
+        assert trains or not self._parameters(MODULES), "no group of the stage trains the modules"
         return optimiser.build(stage, boundary, self._parameters, self.options, fused=fused)
 
     def _parameters(self, block: int) -> list[nn.Parameter]:
         if block == HEAD:
             return list(self.head.parameters())
+        if block == MODULES:
+            return [p for p in self.objective.modules.parameters() if p.requires_grad]
         if block == ADAPTERS:
             return list(adapters.parameters(self.backbone).values())
         return [p for p in self.backbone.parameters_of(block) if p.requires_grad]
@@ -350,7 +369,7 @@ class _Run:
 
     def _score_of(self, state: State) -> float:
         self.snapshots.put_back(state)
-        return -self.judge.score(self.source)["selection_loss"]
+        return -self._score()[LOSS]
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -371,6 +390,7 @@ class _Run:
         parts = {
             "now": self._taken(),
             **{f"best{i}": state for i, state in enumerate(self.best.states)},
+            "modules": self.objective.modules.state_dict(),
             "optimiser": packed,
             "random": checkpoint.random_state(),
             "watch": watched,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from headstart.data.split import inner
 from headstart.settings.table import Options
-from headstart.tasks.task import Matrix, Targets, Task, Values
+from headstart.tasks.task import Matrix, Targets, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,35 +37,28 @@ def selection(
 
 
 class Judge:
-    """Measures a network and its head on the items of ``job.select``."""
+    """Measures a network and its head on items set aside."""
 
-    def __init__(self, backbone: Backbone, head: nn.Module, job: Job) -> None:
-        self.backbone, self.head, self.job = backbone, head, job
+    def __init__(self, backbone: Backbone, head: nn.Module, device: str) -> None:
+        self.backbone, self.head, self.device = backbone, head, device
 
-    @property
-    def values(self) -> Values:
-        """The targets of the items set aside."""
-        return self.job.targets.values[self.job.select]
-
-    def outputs(self, source: Source) -> Matrix:
-        """Return the head's outputs for the items set aside, read from ``source``."""
+    def outputs(self, source: Source, indices: Indices) -> Matrix:
+        """Return the head's outputs for the plain items at ``indices``, read from ``source``."""
         import torch
 
         from headstart.boundary.forward import features
 
-        device = self.job.device
         with torch.inference_mode():
-            found = features(self.backbone, source, self.job.select, device)
-            outputs: Matrix = self.head(torch.from_numpy(found).to(device)).cpu()
+            found = features(self.backbone, source, indices, self.device)
+            outputs: Matrix = self.head(torch.from_numpy(found).to(self.device)).cpu()
             return np.asarray(outputs)
 
-    def score(self, source: Source) -> dict[str, float]:
-        """Return the loss, by which epochs are chosen, and the task's figure for people."""
-        return self.job.targets.task.judge(self.outputs(source), self.values)
+    def settled(self, source: Source, job: Job) -> tuple[float, Task]:
+        """Return the temperature, and the task, that the items of ``job.select`` teach.
 
-    def settled(self, source: Source) -> tuple[float, Task]:
-        """Return the temperature, and the task, that the items set aside teach; 1 without any."""
-        task, solved_later = self.job.targets.task, self.job.plan.solver is not None
-        if not len(self.job.select) or solved_later:
+        Without any, or where the head is solved later, it is 1.
+        """
+        task = job.known.task
+        if not len(job.select) or job.plan.solver is not None:
             return 1.0, task
-        return task.settled(self.outputs(source), self.values)
+        return task.settled(self.outputs(source, job.select), job.known.values[job.select])

@@ -13,6 +13,7 @@ from headstart.boundary.inputs import Indices, Inputs
 from headstart.training import batchnorm
 from headstart.training.interrupts import Interrupts
 from headstart.training.job import Job
+from headstart.training.objective import Objective
 
 
 class Sources:
@@ -34,12 +35,16 @@ class Sources:
         shuffled = np.random.default_rng(job.seed).permutation(job.fit)
         self.settling: Indices = shuffled[: batchnorm.ITEMS]
 
-    def at(self, boundary: int, epochs: Iterable[int]) -> Source:
-        """Return what ``epochs`` read at ``boundary``, computed and kept where that is wanted."""
+    def at(self, boundary: int, objective: Objective, epochs: Iterable[int]) -> Source:
+        """Return what ``epochs`` read at ``boundary``, computed and kept where that is wanted.
+
+        That is what the ``objective`` reads, and what it judges by.
+        """
+        reads, judges = objective.reads, objective.judges
         o, inputs, job = self.job.options, self.inputs, self.job
         # What is kept has fixed views; what is read anew in each epoch need not.
         inputs.views = o.views or (VIEWS if boundary else None)
-        parts = [job.fit, job.select] if inputs.level is None else [job.select]
+        parts = [reads, judges] if inputs.level is None else [judges]
         if job.plan.batch_statistics:
             parts.append(self.settling)
         plain = np.unique(np.concatenate(parts))
@@ -56,7 +61,7 @@ class Sources:
             half=o.cache_half,
         )
         with self.interrupts.released():
-            kept.fill(job.select, job.fit, epochs)
+            kept.fill(judges, reads, epochs)
         self.cache["hits"] += kept.hits
         self.cache["misses"] += kept.misses
         if not kept.kept:

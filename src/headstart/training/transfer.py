@@ -15,20 +15,24 @@ from headstart.backbones import words
 from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve
 from headstart.boundary.extract import Features, extract
+from headstart.compute.device import pick
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.errors import UsageError
 from headstart.model import Model
 from headstart.progress import log
 from headstart.settings.option import deciding
-from headstart.settings.table import Options
+from headstart.settings.table import Carried, Options
 from headstart.store import digest
 from headstart.strategies.registry import require_kinds, require_targets, strategy
 from headstart.tasks.heads import OWN, Examples, Head, solve
 from headstart.training.selection import selection
 
 if TYPE_CHECKING:
+    from headstart.backbones.blocks import Backbone
     from headstart.boundary.inputs import Inputs
+    from headstart.strategies.plan import Plan
+    from headstart.training.job import Job
 
 Indices = npt.NDArray[np.int64]
 
@@ -75,25 +79,19 @@ def transfer(
     dataset: Dataset,
     train: Indices,
     entries: Sequence[Entry],
-    name: str,
+    run: Carried,
     *,
-    options: Options | None = None,
-    seed: int = 0,
-    device: str = "cpu",
     features: Features | None = None,
     resuming: Resuming | None = None,
     say: Callable[[str], None] = log.info,
 ) -> Fitted:
-    """Carry ``entries`` over to the targets of ``dataset`` with the strategy called ``name``.
+    """Carry ``entries`` over to the targets of ``dataset``, as ``run`` says.
 
     Args:
         dataset: the items; only those at ``train`` are looked at.
         train: indices of the training items, all usable.
         entries: the backbones; more than one only where the head is solved on features.
-        name: a strategy, see `headstart.strategies.registry.strategy`.
-        options: for training by steps and for the head.
-        seed: of everything random.
-        device: "cpu", "cuda" or "mps".
+        run: strategy, options, seed and device; its backbone is not looked at.
         features: of the entries, if they are there already.
         resuming: checkpoints of training by steps; None leaves none.
         say: gets one line an epoch.
@@ -103,32 +101,35 @@ def transfer(
             this task, or checkpoints of another run.
         DataError: the items have no targets.
     """
-    options = options or Options()
-    plan_of = strategy(name, options)
+    name, plan_of = run.strategy, strategy(run.strategy, run)
     require_kinds([name], [plan_of], dataset.kind)
     require_targets([plan_of], dataset.known)
     dataset = _learning(dataset, train)
-    ready, notes = _ready(dataset, train, entries, options, say)
+    ready, notes = _ready(dataset, train, entries, run, say)
     start = time.perf_counter()
     if plan_of.solves:
         if features is None:
-            _, features = extract(dataset, ready, device=device, seed=seed)
+            _, features = extract(dataset, ready, device=pick(run.device), seed=run.seed)
             start = time.perf_counter()
-        solver = plan_of.plan(0, len(train), options).solver
-        examples = features.of(dataset).examples(train)
-        head, task = solve(solver or OWN, examples, seed=seed)
-        model = Model(ready, head, task, seed, columns=dataset.columns)
-        fitted = Fitted(model, name, notes=notes)
+        fitted = _solved(dataset, train, ready, run, features)
     elif len(ready) > 1:
         raise UsageError(f"joined backbones ({_joined(ready)}) go with 'frozen', not '{name}'.")
     else:
-        steps = _Steps(dataset, train, ready[0], name, options, seed, device, features, say)
-        fitted = steps.run(resuming)
-        if options.cache_half and any(fitted.cache.values()):
+        fitted = _Steps(dataset, train, ready[0], run, features, say).run(resuming)
+        if run.cache_half and any(fitted.cache.values()):
             notes.append(HALVED)
             say(HALVED)
-        fitted = replace(fitted, notes=notes)
-    return replace(fitted, seconds=time.perf_counter() - start)
+    return replace(fitted, notes=notes, seconds=time.perf_counter() - start)
+
+
+def _solved(
+    dataset: Dataset, train: Indices, entries: tuple[Entry, ...], run: Carried, features: Features
+) -> Fitted:
+    """Return the model with the head that is solved on the ``features`` of the entries."""
+    solver = strategy(run.strategy, run).plan(0, len(train), run).solver
+    examples = features.of(dataset).examples(train)
+    head, task = solve(solver or OWN, examples, seed=run.seed)
+    return Fitted(Model(entries, head, task, run.seed, columns=dataset.columns), run.strategy)
 
 
 def _learning(dataset: Dataset, train: Indices) -> Dataset:
@@ -167,49 +168,29 @@ class _Steps:
     dataset: Dataset
     train: Indices
     entry: Entry
-    name: str
-    options: Options
-    seed: int
-    device: str
+    settings: Carried
     features: Features | None
     say: Callable[[str], None]
 
+    @property
+    def device(self) -> str:
+        """Where the work is done."""
+        return pick(self.settings.device)
+
     def run(self, resuming: Resuming | None) -> Fitted:
         """Build the network, run the loop, solve the head where the plan asks for it."""
-        from headstart.backbones.build import build
         from headstart.boundary.inputs import Inputs
-        from headstart.training.job import Job
         from headstart.training.loop import train as run_loop
 
-        entry, seed = self.entry, self.seed
-        backbone = build(entry, seed=seed)
-        plan_of = strategy(self.name, self.options)
-        plan = plan_of.plan(backbone.n_blocks, len(self.train), self.options)
-        if plan.start == "random" and entry.pretrained:
-            entry = _without_weights(entry, seed)
-            backbone = build(entry, seed=seed)
-        targets = self.dataset.known
-        # No epoch is chosen where the head is solved afterwards, so all labels take part.
-        fit, select = self.train, self.train[:0]
-        if plan.solver is None:
-            fit, select = selection(targets, self.train, self.options, seed)
-        job = Job(
-            plan,
-            targets,
-            fit,
-            select,
-            self.options,
-            seed,
-            self.device,
-            what=entry.network,
-            probe=self._probe(plan.probe, fit) if plan.probe else None,
-        )
-        inputs = Inputs(
-            self.dataset, entry.preprocess, augment=augment_level(entry, self.options), seed=seed
-        )
-        checkpoints = self._checkpoints(resuming, entry, fit, select)
+        entry, backbone, plan = self._started()
+        o, seed = self.settings, self.settings.seed
+        job = self._job(entry, plan)
+        augment = augment_level(entry, o)
+        inputs = Inputs(self.dataset, entry.preprocess, augment=augment, seed=seed)
+        checkpoints = self._checkpoints(resuming, entry, job.fit, job.select)
         try:
             trained = run_loop(backbone, inputs, job, checkpoints=checkpoints, say=self.say)
+            assert trained.head is not None and trained.task is not None  # noqa: PT018
             model = Model(
                 (entry,),
                 trained.head,
@@ -217,31 +198,56 @@ class _Steps:
                 seed,
                 backbone,
                 trained.unchanged,
-                self.options.cache_limit,
+                o.cache_limit,
                 self.dataset.columns,
             )
             if plan.solver:
                 model = self._solved(model, plan.solver, inputs)
-            return Fitted(model, self.name, trained.history, trained.cache)
+            return Fitted(model, o.strategy, trained.history, trained.cache)
         finally:
             inputs.close()
+
+    def _started(self) -> tuple[Entry, Backbone, Plan]:
+        """Return the network as the plan wants it to start, its entry, and the plan."""
+        from headstart.backbones.build import build
+
+        entry, o = self.entry, self.settings
+        backbone = build(entry, seed=o.seed)
+        plan = strategy(o.strategy, o).plan(backbone.n_blocks, len(self.train), o)
+        if plan.start == "random" and entry.pretrained:
+            entry = _without_weights(entry, o.seed)
+            backbone = build(entry, seed=o.seed)
+        return entry, backbone, plan
+
+    def _job(self, entry: Entry, plan: Plan) -> Job:
+        from headstart.training.job import Job
+
+        targets, o = self.dataset.known, self.settings
+        # No epoch is chosen where the head is solved afterwards, so all labels take part.
+        fit, select = self.train, self.train[:0]
+        if plan.solver is None:
+            fit, select = selection(targets, self.train, o, o.seed)
+        probe = self._probe(plan.probe, fit) if plan.probe else None
+        what = entry.network
+        return Job(plan, targets, fit, select, o, o.seed, self.device, what=what, probe=probe)
 
     def _solved(self, model: Model, solver: str, inputs: Inputs) -> Model:
         """Return the model with the head that ``solver`` finds on its trained features."""
         found = model.features(inputs, self.train, self.device)
         examples = Examples(found, self.dataset.known.take(self.train))
-        head, task = solve(solver, examples, seed=self.seed)
+        head, task = solve(solver, examples, seed=self.settings.seed)
         return replace(model, head=head, task=task)
 
     def _probe(self, solver: str, fit: Indices) -> Head:
         """Return the head solved on the features of the unchanged backbone."""
+        seed = self.settings.seed
         if self.features is not None:
-            return solve(solver, self.features.of(self.dataset).examples(fit), seed=self.seed)[0]
+            return solve(solver, self.features.of(self.dataset).examples(fit), seed=seed)[0]
         # Only these are needed, so only these are read; with their own targets they are a data
         # set of their own.
         part = self.dataset.take(fit)
-        _, features = extract(part, [self.entry], device=self.device, seed=self.seed)
-        return solve(solver, features.examples(np.arange(len(part))), seed=self.seed)[0]
+        _, features = extract(part, [self.entry], device=self.device, seed=seed)
+        return solve(solver, features.examples(np.arange(len(part))), seed=seed)[0]
 
     def _checkpoints(
         self, resuming: Resuming | None, entry: Entry, fit: Indices, select: Indices
@@ -257,13 +263,13 @@ class _Steps:
         run = {
             "backbone": entry.name,
             "weights and preprocessing": entry.key(),
-            "strategy": self.name,
-            "seed": self.seed,
+            "strategy": self.settings.strategy,
+            "seed": self.settings.seed,
             "device": self.device,
             "classes": list(self.dataset.classes),
             "training items": f"{len(fit)}, {content(fit)}",
             "items to choose by": f"{len(select)}, {content(select)}",
-            "options": deciding(self.options, Options),
+            "options": deciding(self.settings, Options),
         }
         found = Checkpoints(resuming.folder, run, every=resuming.every)
         if not resuming.resume:

@@ -169,14 +169,7 @@ def fit(data: str | Path | Dataset, run: Fitting) -> Fit:
     dataset = found.dataset
     parts = _parts(found, run, notes)
     fitted = transfer(
-        dataset,
-        parts.train,
-        entries,
-        run.strategy,
-        options=run,
-        features=features,
-        resuming=_resuming(run),
-        **how,
+        dataset, parts.train, entries, run, features=features, resuming=_resuming(run)
     )
     outputs = fitted.model.outputs(dataset, parts.held_out, features=features, device=device)
     made = _checked(_result(fitted, found, parts, outputs, features, notes), features)
