@@ -13,7 +13,6 @@ from PIL import Image
 import headstart
 from conftest import bars, save_bars, save_encoder, sentences
 from headstart import model as module
-from headstart.errors import HeadstartError
 from headstart.model import Model
 from headstart.settings.table import Options
 
@@ -64,8 +63,7 @@ def test_bad_items_are_answered_with_their_error(fitted: Model, tmp_path: Path) 
         False,
     ]
     assert "no such file" in found[2]["error"] and "channels" in found[3]["error"]
-    with pytest.raises(HeadstartError, match="int is no item"):
-        fitted.predict([3])
+    assert "int is no item" in fitted.predict([3])[0]["error"]
     assert fitted.predict([]) == []
 
 

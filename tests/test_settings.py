@@ -287,8 +287,8 @@ def test_the_estimator_takes_the_options_of_fit() -> None:
     pictures = np.zeros((8, 8, 8), np.uint8)
     pictures[4:, :, 4] = 255
     labels = [0] * 4 + [1] * 4
-    # What only some strategies read may stand there: a grid goes over all of them.
-    headstart.TransferClassifier(epochs=2, device="cpu").fit(pictures, labels)
+    with pytest.raises(UsageError, match="epochs is not read here: it is for .*, not for frozen"):
+        headstart.TransferClassifier(epochs=2, device="cpu").fit(pictures, labels)
     with pytest.raises(UsageError, match="max_length is not read here: it is for texts"):
         headstart.TransferClassifier(max_length=2).fit(pictures, labels)
     made.set_params(strategy="partial:-1", image_size=16, device="cpu").fit(pictures, labels)

@@ -348,7 +348,7 @@ def test_nobody_looks_for_images_of_texts(write, monkeypatch) -> None:
 @pytest.mark.parametrize("most", [0, 2000, 1 << 30])
 def test_what_is_mapped_is_what_is_kept(tmp_path, monkeypatch, headstart_home, most) -> None:
     monkeypatch.setattr(cells, "IN_MEMORY", most)
-    monkeypatch.setattr(tables, "_ROWS", 7)
+    monkeypatch.setattr(tables, "ROWS", 7)
     texts = [f"the words of row {i}" for i in range(100)]
     pq.write_table(pa.table({"text": texts, "label": ["a", "b"] * 50}), tmp_path / "t.parquet")
     assert contents(read(tmp_path / "t.parquet")) == texts

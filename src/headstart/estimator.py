@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,15 @@ from headstart.boundary.extract import vectors
 from headstart.compute.device import pick
 from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset, Kind
+from headstart.data.frames import column_of, columns_of, is_frame
+from headstart.data.handed import items_of, targets_of
+from headstart.data.items import missing
 from headstart.data.scan import scan
 from headstart.errors import DataError
 from headstart.settings.option import require_kind, require_known, table
 from headstart.settings.table import Carried
 from headstart.settings.taking import signature
-from headstart.strategies.registry import strategy as find_strategy
+from headstart.strategies.registry import strategies
 from headstart.tasks.solvers import softmax
 from headstart.training.transfer import Fitted, transfer
 
@@ -71,8 +75,7 @@ class _Transfer(BaseEstimator):  # type: ignore[misc]
             finite = items.astype(np.float64)
             self.value_range_ = (float(finite.min()), float(finite.max()))
         run = self._settings()
-        # A grid over strategies sets what only some of them read; so that is not refused here.
-        strategy, device = find_strategy(run.strategy, run), pick(run.device)
+        (strategy,), device = strategies([run.strategy], run), pick(run.device)
         entries = self._entries(run)
         dataset = self._dataset(items, targets, entries[0].kind)
         features = None
@@ -121,11 +124,13 @@ class _Transfer(BaseEstimator):  # type: ignore[misc]
         return from_items(items, targets, "text", task=self.task)
 
     def _checked(self, X: Any, y: Any = None) -> tuple[Any, Any]:  # noqa: N803
-        """Return X as a list of paths or an array of pictures, and y as an array."""
-        if _are_paths(X):
-            labels = None if y is None else np.asarray(y)
-            return [str(path) for path in X], labels
-        options: dict[str, Any] = {"reset": y is not None, "allow_nd": True}
+        """Return X as a list of items or an array of pictures, and y as an array."""
+        labels = None if y is None else _present(targets_of(y), "y")
+        items = _listed(X)
+        if items is not None:
+            return _present(items, "X"), None if labels is None else np.asarray(labels)
+        options: dict[str, Any] = {"reset": labels is not None, "allow_nd": True}
+        X = items_of(X) if hasattr(X, "detach") and X.ndim > 2 else X  # noqa: N806
         seen = np.asarray(X)
         if seen.ndim <= 2 and seen.dtype != np.uint8:
             options["dtype"] = np.float64
@@ -158,16 +163,19 @@ class _Transfer(BaseEstimator):  # type: ignore[misc]
 class TransferClassifier(ClassifierMixin, _Transfer):  # type: ignore[misc]
     """Classify pictures or texts with a pre-trained backbone, as a scikit-learn estimator.
 
-    With a backbone for texts (``minilm``, say) ``X`` is N texts. Otherwise it is one of
+    With a backbone for texts (``minilm``, say) ``X`` is N texts: a list, a column of pandas,
+    polars, Arrow or Hugging Face, or a frame of such columns, which are joined. Otherwise one of
 
-    - N paths of picture files;
+    - N paths of picture files, Pillow's pictures, tensors or bytes of files;
     - an array (N, H, W) or (N, H, W, C) of pictures;
     - a table (N, D) of numbers, each row one flattened grey picture: of ``image_shape``, or of the
       smallest square that holds D numbers.
 
     Numbers that are not uint8 are scaled by the least and the largest value seen in `fit`. Items
-    that cannot be read stop `fit` and `predict` with an error that names them: an estimator must
-    answer for every row.
+    that cannot be read or are missing (None, NaN) stop `fit` and `predict` with an error that names
+    them: an estimator must answer for every row. An option that the strategy does not read stops
+    `fit`; a grid over strategies gives each its own: ``[{"strategy": ["frozen"]}, {"strategy":
+    ["warm"], "epochs": [2, 5]}]``.
 
     Args:
         backbone: a name, or ``x+y`` to join features.
@@ -266,14 +274,41 @@ class TransferRegressor(RegressorMixin, _Transfer):  # type: ignore[misc]
         return np.array([answer["interval"] or unknown for answer in answers])
 
 
-def _are_paths(X: Any) -> bool:  # noqa: N803
-    from os import PathLike
+def _listed(X: Any) -> list[Any] | None:  # noqa: N803
+    """Return texts, paths and pictures as a list; None where X is numbers."""
+    if is_frame(X):
+        return _texts_in(X)
+    column = column_of(X)
+    items = list(X) if column is None and isinstance(X, list | tuple) else column
+    if not items:
+        return None
+    first: Any = next((one for one in items if not missing(one)), None)
+    item = isinstance(first, str | bytes | PathLike) or hasattr(first, "convert") or first is None
+    return items if item or (hasattr(first, "detach") and first.ndim > 1) else None
 
-    if isinstance(X, np.ndarray):
-        return (
-            X.ndim == 1 and X.dtype.kind in "UO" and all(isinstance(x, str | PathLike) for x in X)
+
+def _texts_in(frame: Any) -> list[Any] | None:
+    """Return the cells of a frame of texts, several columns joined; None for one of numbers."""
+    columns = columns_of(frame)
+    words = [[isinstance(one, str) for one in cells if not missing(one)] for cells in columns]
+    if len(columns) == 1 and not any(isinstance(one, int | float) for one in columns[0]):
+        return columns[0]
+    if not columns or not all(one and all(one) for one in words):
+        return None
+    rows = zip(*columns, strict=True)
+    return [" ".join(one for one in row if not missing(one)) or None for row in rows]
+
+
+def _present(values: list[Any], what: str) -> list[Any]:
+    """Return ``values``, of which none may be missing."""
+    absent = [i for i, value in enumerate(values) if missing(value)]
+    if absent:
+        rows = ", ".join(map(str, absent[:5])) + ", ..." * (len(absent) > 5)
+        raise ValueError(
+            f"Input {what} contains NaN or None in {len(absent)} of {len(values)} rows: {rows}; "
+            "leave these rows out."
         )
-    return isinstance(X, list | tuple) and len(X) > 0 and isinstance(X[0], str | PathLike)
+    return values
 
 
 def _refuse(faults: dict[int, str], dataset: Dataset) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features, extract, vectors
 from headstart.data.dataset import Dataset, Kind
+from headstart.data.images import Preprocess
 from headstart.data.items import Items, of_texts
 from headstart.data.reading import read_items
 from headstart.data.scan import Want, scan
@@ -75,8 +76,15 @@ class Model:
                 what has a space in it and is no path.
             device: "cpu", "cuda" or "mps".
         """
-        items = read_items(sources, self.kind, text_columns=self.columns or None)
+        items = self.items(sources)
         yield from self.stream_items(items, device=device)
+
+    def items(self, sources: Any, *, whole: bool = False) -> Items:
+        """Return what is asked for as items, see `headstart.data.reading.read_items`."""
+        preprocess = self.entries[0].preprocess
+        channels = preprocess.channels if isinstance(preprocess, Preprocess) else None
+        columns = self.columns or None
+        return read_items(sources, self.kind, text_columns=columns, channels=channels, whole=whole)
 
     def stream_texts(self, texts: Sequence[str], *, device: str = "cpu") -> Answers:
         """Yield the answers for ``texts`` themselves, single words and empty ones too.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from headstart.data.dataset import Dataset, Kind
-from headstart.data.items import packed
+from headstart.data import encoding
+from headstart.data.dataset import Dataset, Kind, Rejected
+from headstart.data.folders import file_content
+from headstart.data.items import missing, packed
 from headstart.errors import DataError
 from headstart.tasks.registry import of_values
 
@@ -23,14 +27,16 @@ def from_items(
     *,
     task: str | None = None,
 ) -> Dataset:
-    """Return the data set of ``items``: paths of picture files, an array of pictures, or texts.
+    """Return the data set of ``items``: paths, pictures in memory, or texts.
 
     Args:
-        items: N paths, or an array (N, H, W) or (N, H, W, C); uint8, uint16, or float in 0..1 or
-            0..255. An array travels as ``.npy`` content, the way files of arrays do.
+        items: an array of pictures (N, H, W) or (N, H, W, C), uint8, uint16, or float in 0..1 or
+            0..255, which travels as ``.npy`` content, the way files of arrays do; or N of: paths
+            of picture files, Pillow's pictures, arrays, tensors, bytes; or N texts, or paths
+            (`Path`) of text files.
         labels: N labels, whose sorted distinct values are the classes; or N lists of labels, an
             indicator array (N, L), N numbers; None for items without targets.
-        kind: "text" where ``items`` are N texts themselves.
+        kind: "text" where ``items`` are N texts.
         task: "classes", "labels" or "number"; None lets ``labels`` decide.
 
     Raises:
@@ -42,31 +48,48 @@ def from_items(
     if not len(items) or (labels is not None and len(items) != len(labels)):
         n = 0 if labels is None else len(labels)
         raise DataError(f"{len(items)} items with {n} labels; give one label an item.")
-    numbered = [f"item {i}" for i in range(len(items))]
-    if kind == "text":
-        names, content = numbered, partial(_encoded, [str(item) for item in items])
-    elif isinstance(items, np.ndarray) and items.ndim >= 3:
-        names, content = numbered, partial(_saved, items)
-    else:
-        names = [str(item) for item in items]
-        content = partial(_file, names)
+    faults = _absent(items, labels)
+    good = [i for i in range(len(items)) if i not in faults]
+    if faults:
+        items = items[good] if isinstance(items, np.ndarray) else [items[i] for i in good]
+        labels = None if labels is None else [labels[i] for i in good]
+    if not good:
+        raise DataError(
+            f"none of the {len(faults)} items can be used: {next(iter(faults.values()))}"
+        )
     return Dataset(
         kind=kind,
         root=Path("items"),
-        names=names,
+        names=[_name(items[at], number, kind) for at, number in enumerate(good)],
         targets=None if labels is None else of_values(labels, task),
-        splits=np.full(len(items), "", "<U5"),
-        content=content,
+        splits=np.full(len(good), "", "<U5"),
+        content=partial(_content, items, kind),
+        rejected=tuple(Rejected(f"item {i}", why) for i, why in faults.items()),
     )
 
 
-def _encoded(texts: Sequence[str], index: int) -> bytes:
-    return texts[index].encode("utf-8", "replace")
+def _absent(items: Any, labels: Any) -> dict[int, str]:
+    """Return which items cannot be used, for they or their labels are missing, and why."""
+    faults: dict[int, str] = {}
+    if labels is not None and not isinstance(labels, np.ndarray):
+        faults |= {i: "no label" for i, label in enumerate(labels) if missing(label)}
+    if isinstance(items, list):
+        faults |= {i: "no item: None or NaN" for i, one in enumerate(items) if missing(one)}
+    return dict(sorted(faults.items()))
 
 
-def _saved(pictures: npt.NDArray[Any], index: int) -> bytes:
-    return packed(pictures[index])
+def _name(item: Any, number: int, kind: Kind) -> str:
+    path = isinstance(item, PathLike) or (kind == "image" and isinstance(item, str))
+    return str(item) if path else f"item {number}"
 
 
-def _file(paths: Sequence[str], index: int) -> bytes:
-    return Path(paths[index]).read_bytes()
+def _content(items: Any, kind: Kind, index: int) -> bytes:
+    """Return an item as a file would hold it; a function, so that it can be sent elsewhere."""
+    item = items[index]
+    if isinstance(item, PathLike) or (kind == "image" and isinstance(item, str)):
+        return file_content(os.fspath(item), kind)
+    if kind == "image":
+        return packed(item)
+    if isinstance(item, bytes):
+        return encoding.to_text(item).encode()
+    return str(item).encode("utf-8", "replace")

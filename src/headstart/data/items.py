@@ -5,18 +5,32 @@ from __future__ import annotations
 import io
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from headstart.data import folders
+from headstart.data import encoding, folders
 from headstart.data.dataset import Kind, Names, Rejected
 from headstart.errors import ItemError
 
+_CHANNELS = (1, 3, 4)
 _IN_PNG = {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"}
+
+
+class Own(NamedTuple):
+    """What the user's table holds besides the items, to be handed back beside the answers.
+
+    Attributes:
+        columns: their names, in the order of the table.
+        row: from an index to the cells by column.
+    """
+
+    columns: tuple[str, ...]
+    row: Callable[[int], Mapping[str, Any]]
 
 
 class Items(NamedTuple):
@@ -25,10 +39,12 @@ class Items(NamedTuple):
     Attributes:
         names: how each is called, in the order in which they were given.
         content: from an index to the bytes, as in `headstart.data.dataset.Dataset`.
+        own: the rows of the tables that they come from, where somebody wants them.
     """
 
     names: Sequence[str]
     content: Callable[[int], bytes]
+    own: Own | None = None
 
 
 class Joined(Names):
@@ -63,7 +79,21 @@ def join(parts: Iterable[Items]) -> Items:
         part, at = names.place(index)
         return kept[part].content(at)
 
-    return Items(names, content)
+    return Items(names, content, _joined_rows(kept, names))
+
+
+def _joined_rows(parts: Sequence[Items], names: Joined) -> Own | None:
+    """Return the rows of all ``parts``, with all of their columns; None if no part is a table."""
+    tables = [part.own for part in parts if part.own]
+    if not tables:
+        return None
+
+    def row(index: int) -> Mapping[str, Any]:
+        part, at = names.place(index)
+        own = parts[part].own
+        return own.row(at) if own else {}
+
+    return Own(tuple(dict.fromkeys(c for own in tables for c in own.columns)), row)
 
 
 def of_file(path: Path, kind: Kind) -> Items:
@@ -112,9 +142,35 @@ def of_texts(texts: Sequence[str]) -> Items:
     return Items(texts, lambda index: texts[index].encode("utf-8", "replace"))
 
 
-def of_bytes(contents: Sequence[bytes], names: Sequence[str]) -> Items:
-    """Return items whose ``contents``, as a file would hold them, are in memory."""
-    return Items(names, contents.__getitem__)
+def of_memory(held: Sequence[Any], numbers: Sequence[int], kind: Kind) -> Items:
+    """Return what is in memory as items: pictures, arrays, tensors, bytes; of texts also strings.
+
+    Args:
+        held: N items; None and NaN become items that cannot be read.
+        numbers: what each is called by.
+        kind: what they are.
+    """
+
+    def content(index: int) -> bytes:
+        one = held[index]
+        if missing(one):
+            raise ItemError("no item: None or NaN")
+        if kind == "text" and isinstance(one, str):
+            return one.encode("utf-8", "replace")
+        return encoding.to_text(one).encode() if kind == "text" else packed(one)
+
+    return Items([f"item {number}" for number in numbers], content)
+
+
+def missing(value: Any) -> bool:
+    """Return whether a cell is empty: None, NaN, or what pandas has for that.
+
+    >>> missing(None), missing(float("nan")), missing("nan")
+    (True, True, False)
+    """
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 
 def packed(picture: Any) -> bytes:
@@ -130,12 +186,31 @@ def packed(picture: Any) -> bytes:
         plain = picture if picture.mode in _IN_PNG else picture.convert("RGB")
         plain.save(buffer, "PNG", exif=picture.getexif())
     elif hasattr(picture, "__array__"):
-        np.save(buffer, np.ascontiguousarray(picture), allow_pickle=False)
+        np.save(buffer, np.ascontiguousarray(channels_last(picture)), allow_pickle=False)
     else:
         raise ItemError(
             f"{type(picture).__name__} is no item; give a path, bytes, an array or a picture"
         )
     return buffer.getvalue()
+
+
+def channels_last(picture: Any) -> npt.NDArray[Any]:
+    """Return one picture, an array or a tensor on any device, as (H, W) or (H, W, C).
+
+    >>> channels_last(np.zeros((3, 8, 8))).shape, channels_last(np.zeros((8, 8, 3))).shape
+    ((8, 8, 3), (8, 8, 3))
+    """
+    array = plain_array(picture)
+    first = array.ndim == 3 and array.shape[0] in _CHANNELS and array.shape[2] not in _CHANNELS
+    return np.moveaxis(array, 0, -1) if first else array
+
+
+def plain_array(values: Any) -> npt.NDArray[Any]:
+    """Return an array or a tensor, of whatever type and on whatever device, as NumPy's."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if str(values.dtype) == "torch.bfloat16" else values
+    return np.asarray(values)
 
 
 def arriving(stream: BinaryIO) -> Iterator[list[str]]:

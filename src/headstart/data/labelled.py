@@ -16,7 +16,8 @@ from headstart.data.cells import Cells as Kept
 from headstart.data.cells import RowNames, keep
 from headstart.data.columns import Asked, Chosen
 from headstart.data.dataset import Dataset, Kind, Rejected, Split, at
-from headstart.data.items import Items, Joined
+from headstart.data.delimited import Rows
+from headstart.data.items import Items, Joined, Own
 from headstart.data.pictures import Pictures
 from headstart.data.tables import Table
 from headstart.errors import DataError, ItemError
@@ -82,12 +83,13 @@ class _Part(NamedTuple):
 
 
 def read_tables(
-    paths: Mapping[Split, Path], asked: Asked, images: Path | None, root: Path
+    paths: Mapping[Split, Path | Table], asked: Asked, images: Path | None, root: Path
 ) -> Dataset:
     """Return the rows of the tables at ``paths`` that have a label, as one data set.
 
     Args:
-        paths: the tables by their split; "" for a table alone, which may have a column of splits.
+        paths: the tables, in files or in memory, by their split; "" for a table alone, which may
+            have a column of splits.
         asked: what the user said about the columns.
         images: where the images are that a table names; the folder of the table if None.
         root: what the user gave: the table, or the folder that it lies in.
@@ -96,7 +98,7 @@ def read_tables(
         DataError: no label column, no rows, labels that are no classes.
     """
     (split, path), *more = paths.items()
-    table = tables.open_table(path, partial(columns.is_header, asked=asked))
+    table = _opened(path, partial(columns.is_header, asked=asked))
     pictures = _pictures(_folder(table, images))
     chosen = columns.choose(table, asked, lambda cell: cell in pictures())
     if more:
@@ -104,20 +106,26 @@ def read_tables(
     parts = [_part(table, split, chosen, pictures, root)]
     for split, path in more:
         wanted = [*chosen.content, *chosen.labels]
-        table = tables.open_table(path, partial(columns.follows, wanted=wanted))
+        table = _opened(path, partial(columns.follows, wanted=wanted))
         if _has_labels(table, chosen):
             pictures = _pictures(_folder(table, images))
             parts.append(_part(table, split, chosen, pictures, root))
     return _together(parts, chosen, root, asked.task)
 
 
+def _opened(one: Path | Table, is_header: Callable[[Rows], bool]) -> Table:
+    return one if isinstance(one, Table) else tables.open_table(one, is_header)
+
+
 def _where(path: Path, column: str) -> str:
     return f"{path}: column '{column}'"
 
 
-def _folder(table: Table, images: Path | None) -> Path:
+def _folder(table: Table, images: Path | None) -> Path | None:
     """Return where the images of ``table`` are: bare names in train.csv are in train, if any."""
-    folder = images or table.path.parent
+    folder = images or table.folder
+    if folder is None:
+        return None
     own = folder / table.path.stem
     bare = not any("/" in cell or "\\" in cell for cell in chain(*table.sample.values()))
     return own if bare and folders.split_name(own.name) and own.is_dir() else folder
@@ -192,25 +200,38 @@ def _content(names: Joined, parts: Sequence[Callable[[int], bytes]], index: int)
     return parts[part](row)
 
 
-def table_items(path: Path, kind: Kind, text_columns: Sequence[str] | None) -> Items:
-    """Return the rows of the table at ``path`` as items to predict; labels are not needed."""
+def table_items(
+    path: Path | Table, kind: Kind, text_columns: Sequence[str] | None, *, whole: bool = False
+) -> Items:
+    """Return the rows of a table as items to predict; labels are not needed.
+
+    With ``whole`` each item knows its row: all of its cells that are texts.
+    """
     header = partial(columns.follows, wanted=text_columns) if text_columns else None
-    table = tables.open_table(path, header or tables.looks_like_header)
-    pictures = _pictures(path.parent)
+    table = _opened(path, header or tables.looks_like_header)
+    pictures = _pictures(table.folder)
     if kind == "text":
         content = _texts(table, text_columns)
     else:
         content = (columns.image(table, None, lambda cell: cell in pictures()),)
     cells = keep(table.pieces(content))
     found = _contents(table, kind, content, cells, pictures)
-    rows = RowNames(folders.shown(str(path)), table.first_row, range(len(cells)), table.bad)
+    name = folders.shown(str(table.path))
+    rows = RowNames(name, table.first_row, range(len(cells)), table.bad)
 
     def read(index: int) -> bytes:
         if index in found.why:
             raise ItemError(found.why[index])
         return found.content(index)
 
-    return Items(rows, read)
+    return Items(rows, read, _own_rows(table) if whole else None)
+
+
+def _own_rows(table: Table) -> Own:
+    """Return the columns of a table that are texts, to be handed back beside the answers."""
+    names = tuple(name for name in table.names if name not in table.binary)
+    cells = keep(table.pieces(names))
+    return Own(names, lambda index: dict(zip(names, cells.row(index), strict=True)))
 
 
 def _texts(table: Table, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -225,8 +246,11 @@ def _texts(table: Table, names: Sequence[str] | None) -> tuple[str, ...]:
     return found
 
 
-def _pictures(folder: Path) -> Callable[[], Pictures]:
-    """Return the images under ``folder``, looked for only when somebody asks, and once."""
+def _pictures(folder: Path | None) -> Callable[[], Pictures]:
+    """Return the images under ``folder``, looked for only when somebody asks, and once.
+
+    Without a folder there are those alone that are named by a path.
+    """
     made: list[Pictures] = []
 
     def pictures() -> Pictures:

@@ -19,11 +19,12 @@ class Pictures:
     of that name, the folder counts in which most of the table's names are.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = str(root)
+    def __init__(self, root: Path | None) -> None:
+        self._root = str(root or "")
         self._folders: dict[str, dict[str, str]] = {}
         top = folders.entry_of(self._root)
-        for one in folders.walk(top, {top.key}) if top.is_folder else ():
+        # Without a root nothing is looked for: a frame is not beside anything.
+        for one in folders.walk(top, {top.key}) if root and top.is_folder else ():
             if isinstance(one, folders.Entry) and one.suffix in folders.SUFFIXES["image"]:
                 names = self._folders.setdefault(os.path.dirname(one.path), {})
                 names[one.name] = one.path
@@ -41,7 +42,7 @@ class Pictures:
         if not name:
             return None
         base = os.path.basename(name)
-        if base != name:
+        if base != name or not self._root:
             path = os.path.normpath(os.path.join(self._root, name))
             beside = self._folders.get(os.path.dirname(path), {}).get(base)
             return beside or (path if os.path.isfile(path) else self._anywhere(base))

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from headstart.data import folders, items, tables
+from headstart.data import folders, handed, items, tables
 from headstart.data.columns import Asked
 from headstart.data.dataset import Dataset, Kind, Split
 from headstart.data.items import Items
@@ -28,36 +28,37 @@ from headstart.settings.taking import takes
 
 __all__ = ["Items", "read", "read_items"]
 
+_ENDINGS = frozenset().union(tables.SUFFIXES, *folders.SUFFIXES.values())
+
 # Kaggle lays an example of a submission beside the labels.
 _PREFERRED = ("labels", "train_labels", "annotations", "metadata")
 
 
 @takes(Reading)
-def read(source: str | Path, run: Reading) -> Dataset:
-    """Return the data set at ``source``; nothing is decoded yet.
+def read(source: Any, labels: Any = None, *, run: Reading) -> Dataset:
+    """Return the data set that ``source`` is or holds; nothing is decoded yet.
 
     Known by looking: class folders of images or of text files, in splits (train, val or valid,
     test) or not; a table with a label column and a text or an image column, with or without header;
     a folder with one table, which may name the images beside it, or with one a split: train.csv
     and test.csv, say.
 
-    ``source`` is a folder or a table (.csv, .tsv, .jsonl, .ndjson, .parquet). Columns without a
-    header are called "1", "2", "3", ...; several text columns are joined by a space.
+    ``source`` is a folder or a table (.csv, .tsv, .jsonl, .ndjson, .parquet, .xlsx), or what Python
+    holds already, see `headstart.data.handed`; ``labels`` are its targets where it has none.
+    Columns without a header are called "1", "2", "3", ...; several text columns are joined by a
+    space.
 
     Raises:
         UsageError: an option that the source has no use for.
         DataError: nothing there, no items, no labels; the message says what was looked for.
     """
-    return _read_from(source, run)
+    return given(source, labels, run)
 
 
-def _read_from(source: str | Path, run: Reading) -> Dataset:
-    path = Path(source).expanduser()
+def _read_from(path: Path, asked: Asked, beside: Path | None, run: Reading) -> Dataset:
     if not path.exists():
         raise _missing(path)
-    beside = run.images.expanduser() if run.images else None
-    kind = cast("Kind | None", run.kind)
-    asked = Asked(run.text_column, run.image_column, run.label_column, kind, run.task)
+    kind = asked.kind
     try:
         if not run.labelled:
             return _unlabelled(path, kind, run.text_column)
@@ -115,59 +116,99 @@ def _by_split(found: Sequence[Path]) -> dict[Split, Path]:
     return {name: ones[0] for name, ones in splits.items() if ones}
 
 
-def read_items(sources: Any, kind: Kind, *, text_columns: Sequence[str] | None = None) -> Items:
+def read_items(
+    sources: Any,
+    kind: Kind,
+    *,
+    text_columns: Sequence[str] | None = None,
+    channels: int | None = None,
+    whole: bool = False,
+) -> Items:
     """Return the items at ``sources``, in that order, for prediction; nothing is decoded yet.
 
     Args:
         sources: one or several of: paths of files, of folders (read with all below them) and of
-            tables, where what does not exist becomes an item too, whose content raises
-            `ItemError`; Pillow's pictures, arrays of one (H, W), (H, W, C) or several pictures
-            (N, H, W, C), bytes as a file holds them; of texts also sentences: what has a space in
-            it and is no path.
+            tables, where what cannot be read becomes an item too, whose content raises
+            `ItemError`; for a text model what is no path is a text; and all that
+            `headstart.data.handed` takes.
         kind: what the items are.
         text_columns: the columns of a table that hold the text; found by looking where a table
             has none of that name, or if not given.
-    """
-    if _is_one(sources):
-        sources = [sources]
+        channels: of the pictures, see `headstart.data.handed.items`.
+        whole: let the items of a table know their rows.
 
-    def form(source: Any) -> str:
+    Raises:
+        UsageError: a source is an empty string.
+    """
+    held = handed.items(sources, kind, text_columns=text_columns, channels=channels, whole=whole)
+    if held is not None:
+        return held
+    several = list(sources) if _are_several(sources) else [sources]
+
+    def form(numbered: tuple[int, Any]) -> str:
+        source = numbered[1]
         if not isinstance(source, str | PathLike):
             return "memory"
-        return "sentence" if kind == "text" and _is_sentence(source) else "path"
+        return "text" if kind == "text" and is_text(source) else "path"
 
     parts = []
-    for what, group in groupby(sources, form):
-        if what == "sentence":
-            parts.append(items.of_texts(list(group)))
+    for what, group in groupby(enumerate(several), form):
+        numbers, ones = zip(*group, strict=True)
+        if what == "text":
+            parts.append(items.of_texts(ones))
         elif what == "memory":
-            contents = [items.packed(one) for one in group]
-            parts.append(items.of_bytes(contents, [f"item {i}" for i in range(len(contents))]))
+            parts.append(items.of_memory(ones, numbers, kind))
         else:
-            parts += [_part(Path(one).expanduser(), kind, text_columns) for one in group]
+            parts += [_part(_path(one), kind, text_columns, whole) for one in ones]
     return items.join(parts)
 
 
-def _is_one(sources: Any) -> bool:
-    several = isinstance(sources, Iterable) and not isinstance(sources, str | bytes | PathLike)
-    return not several or getattr(sources, "ndim", 4) < 4
+def _are_several(sources: Any) -> bool:
+    single = isinstance(sources, str | bytes | bytearray | memoryview | PathLike)
+    return not single and isinstance(sources, Iterable) and not hasattr(sources, "convert")
 
 
-def _is_sentence(source: str | PathLike[str]) -> bool:
-    if isinstance(source, PathLike) or not any(map(str.isspace, source)):
+def _path(source: str | PathLike[str]) -> Path:
+    if not os.fspath(source).strip():
+        raise UsageError("an item's name is empty; give a path, or leave it out.")
+    return Path(source).expanduser()
+
+
+def is_text(source: str | PathLike[str]) -> bool:
+    """Return whether ``source`` is a text itself: nothing lies there, nor is it called like a path.
+
+    A word with a separator, and what ends like a file that is read, is meant as a path.
+
+    >>> [is_text(one) for one in ("wonderful", "这家店真不错", "new/a.txt", "my films.csv")]
+    [True, True, False, False]
+    """
+    if isinstance(source, PathLike) or not source.strip():
+        return False
+    one_word = not any(map(str.isspace, source))
+    if (one_word and {"/", "\\"} & set(source)) or Path(source).suffix.lower() in _ENDINGS:
         return False
     return not os.path.exists(os.path.expanduser(source))
 
 
-def _part(path: Path, kind: Kind, text_columns: Sequence[str] | None) -> Items:
+def _part(path: Path, kind: Kind, text_columns: Sequence[str] | None, whole: bool = False) -> Items:
     if path.is_dir():
-        return items.of_folder(path, kind)
+        found = items.of_folder(path, kind)
+        return found if len(found.names) else items.failed(path, _nothing_in(path, kind))
     if path.suffix.lower() in tables.SUFFIXES and path.is_file():
         try:
-            return table_items(path, kind, text_columns)
+            return table_items(path, kind, text_columns, whole=whole)
         except DataError as error:
             return items.failed(path, str(error))
     return items.of_file(path, kind)
+
+
+def _nothing_in(folder: Path, kind: Kind) -> str:
+    """Return why nothing in ``folder`` is an item of the ``kind``."""
+    other: Kind = "text" if kind == "image" else "image"
+    n = len(items.of_folder(folder, other).names)
+    what = {"image": "picture", "text": "text file (.txt)"}
+    instead = f"; it holds {n} {what[other]}s, and this model answers {kind}s" if n else ""
+    return f"holds no {what[kind]}{instead}"
 
 
 def _missing(path: Path) -> DataError:
@@ -178,15 +219,41 @@ def _missing(path: Path) -> DataError:
     return DataError(f"no such file or folder: '{path}'{hint} {folders.LAYOUTS}")
 
 
-def given(data: str | Path | Dataset, run: Reading) -> Dataset:
-    """Return ``data`` where it has been read already, else what `read` makes of it.
+def given(data: Any, labels: Any, run: Reading, kind: Kind | None = None) -> Dataset:
+    """Return what a verb was given as a data set: read from a path, or from what Python holds.
+
+    Args:
+        data: a path, what `headstart.data.handed` takes, or a data set that was read already.
+        labels: the targets, where ``data`` are items in memory without any.
+        run: how it is read.
+        kind: what the items must be, where they are in memory and do not say it.
 
     Raises:
-        UsageError: it has been read already, and yet options say how.
+        UsageError: it has been read already, or lies in files, and yet options or labels come.
     """
-    if not isinstance(data, Dataset):
-        return _read_from(data, run)
     late = sorted(run.given & run.values(Reading).keys())
-    if late:
-        raise UsageError(f"the data have been read already; give {', '.join(late)} to read.")
-    return data
+    if isinstance(data, Dataset):
+        if late or labels is not None:
+            named = ", ".join([*late, *(["labels"] if labels is not None else [])])
+            raise UsageError(f"the data have been read already; give {named} to read.")
+        return data
+    beside = run.images.expanduser() if run.images else None
+    if isinstance(data, str | PathLike):
+        if labels is not None:
+            raise UsageError(f"'{data}' is a path, and its labels lie there; give items with them.")
+        asked = _asked(run, cast("Kind | None", run.kind))
+        return _read_from(Path(data).expanduser(), asked, beside, run)
+    if not run.labelled:
+        return _held(data, cast("Kind | None", run.kind) or kind or "image", run)
+    return handed.dataset(data, labels, _asked(run, cast("Kind | None", run.kind) or kind), beside)
+
+
+def _asked(run: Reading, kind: Kind | None) -> Asked:
+    return Asked(run.text_column, run.image_column, run.label_column, kind, run.task)
+
+
+def _held(data: Any, kind: Kind, run: Reading) -> Dataset:
+    """Return items in memory without targets."""
+    found = read_items(data, kind, text_columns=run.text_column)
+    splits = np.full(len(found.names), "", "U5")
+    return Dataset(kind, Path("items"), found.names, None, splits, found.content)

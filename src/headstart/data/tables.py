@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.data import delimited, encoding
-from headstart.data.delimited import LOOK, SAMPLE, Delimited, Rows
+from headstart.data.delimited import SAMPLE, Delimited, Rows
 from headstart.errors import DataError, ItemError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyarrow import parquet
 
-_FEW = 20
-_ROWS = 4096
+ROWS = 4096
+"""Rows of a piece of a table."""
+
 _LONGEST_NAME = 60
 
 
@@ -42,6 +42,7 @@ class Table:
         binary: those columns that hold the images themselves.
         meanings: what the numbers of a column stand for, where the file says so.
         lists: those columns whose cells are lists, as JSON.
+        folder: where the pictures are that it names; None where only their paths say.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Table:
     binary: frozenset[str] = frozenset()
     meanings: Mapping[str, Sequence[str]] = field(default_factory=dict)
     lists: frozenset[str] = frozenset()
+    folder: Path | None = Path()
 
 
 def looks_like_header(rows: Rows) -> bool:
@@ -93,7 +95,7 @@ def open_table(path: Path, is_header: Callable[[Rows], bool] = looks_like_header
         with _naming(path):
             yield from table.pieces(columns)
 
-    return replace(table, pieces=pieces)
+    return replace(table, pieces=pieces, folder=path.parent)
 
 
 @contextmanager
@@ -173,8 +175,8 @@ def _jsonl(path: Path, is_header: Callable[[Rows], bool]) -> Table:
         bad.clear()
         rows = _json_rows(path, name, bad)
         schema = pa.schema([(column, pa.large_string()) for column in columns])
-        while block := list(islice(rows, _ROWS)):
-            cells = [[_json_text(row.get(column)) for row in block] for column in columns]
+        while block := list(islice(rows, ROWS)):
+            cells = [[json_text(row.get(column)) for row in block] for column in columns]
             yield pa.record_batch([pa.array(cell, pa.large_string()) for cell in cells], schema)
 
     first = list(islice(_json_rows(path, name, bad), SAMPLE))
@@ -183,7 +185,7 @@ def _jsonl(path: Path, is_header: Callable[[Rows], bool]) -> Table:
             f"{path} holds no JSON objects, one a line; line 1 {bad.get(1, 'is missing')}"
         )
     names = tuple(dict.fromkeys(key for row in first for key in row))
-    sample = {key: tuple(_json_text(row.get(key)) or "" for row in first) for key in names}
+    sample = {key: tuple(json_text(row.get(key)) or "" for row in first) for key in names}
     lists = frozenset(key for key in names if any(isinstance(row.get(key), list) for row in first))
     return Table(path, names, sample, 1, pieces, bad, lists=lists)
 
@@ -202,100 +204,12 @@ def _json_rows(path: Path, name: str, bad: dict[int, str]) -> Iterator[dict[str,
                 bad[number] = "is no JSON object" if line.strip() else "is empty"
 
 
-def _json_text(value: Any) -> str | None:
+def json_text(value: Any) -> str | None:
+    """Return a value as a cell of text: a string as it is, anything else as JSON."""
     if value is None or isinstance(value, str):
         # A lone half of a surrogate pair is legal in JSON, but in no encoding.
         return value.encode("utf-8", "replace").decode() if value else value
     return json.dumps(value, ensure_ascii=False)
-
-
-def _parquet(path: Path, is_header: Callable[[Rows], bool]) -> Table:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    # Otherwise a column of a row group, which may be all rows, is read at once.
-    file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=LOOK)
-    schema = file.schema_arrow
-    if len(set(schema.names)) < len(schema):
-        raise DataError(f"{path} has several columns of one name: {', '.join(schema.names)}")
-    binary = frozenset(one.name for one in schema if _holds_images(file, one))
-    lists = frozenset(one.name for one in schema if _holds_names(one.type))
-    textual = [one.name for one in schema if one.name not in binary | (_nested(schema) - lists)]
-
-    def pieces(columns: Sequence[str], rows: int = _ROWS) -> Iterator[pa.RecordBatch]:
-        for batch in file.iter_batches(rows, columns=list(columns)):
-            cells = [_cells(batch.column(name), name in binary) for name in columns]
-            yield pa.record_batch(cells, list(columns))
-
-    first = next(pieces(textual, SAMPLE), None) if textual else None
-    if first is None or not len(first):
-        raise DataError(f"{path} has no rows with labels")
-    looked = {name: first.column(name).to_pylist() for name in textual}
-    sample = {name: tuple(cell or "" for cell in cells) for name, cells in looked.items()}
-    names = (*textual, *sorted(binary))
-    return Table(path, names, sample, 1, pieces, {}, binary, _meanings(schema), lists)
-
-
-def _holds_images(file: parquet.ParquetFile, column: pa.Field) -> bool:
-    """Return whether ``column`` is of bytes that are no text; old tools write texts as bytes."""
-    if not _holds_bytes(column.type):
-        return False
-    batch = next(file.iter_batches(_FEW, columns=[column.name]), None)
-    cells = [cell for cell in batch.column(0).to_pylist() if cell] if batch else []
-    return not cells or not all(map(_is_text, cells))
-
-
-def _is_text(cell: Any) -> bool:
-    try:
-        return isinstance(cell, bytes) and "\0" not in cell.decode()
-    except UnicodeDecodeError:
-        return False
-
-
-def _holds_bytes(kind: pa.DataType) -> bool:
-    """Image columns of the Hugging Face hub are structs of bytes and path."""
-    import pyarrow as pa
-
-    if pa.types.is_struct(kind):
-        return bool(kind.get_field_index("bytes") >= 0)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _nested(schema: pa.Schema) -> frozenset[str]:
-    import pyarrow as pa
-
-    return frozenset(one.name for one in schema if pa.types.is_nested(one.type))
-
-
-def _holds_names(kind: pa.DataType) -> bool:
-    """Return whether cells are lists of strings or of whole numbers: several labels."""
-    import pyarrow as pa
-
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
-        return False
-    of = kind.value_type
-    return bool(pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_integer(of))
-
-
-def _cells(column: pa.Array, binary: bool) -> pa.Array:
-    import pyarrow as pa
-    from pyarrow import compute
-
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        column = pa.array([_json_text(cell) for cell in column.to_pylist()], pa.large_string())
-
-    if pa.types.is_struct(column.type):
-        column = compute.struct_field(column, "bytes")
-    return column.cast(pa.large_binary() if binary else pa.large_string())
-
-
-def _meanings(schema: pa.Schema) -> dict[str, list[str]]:
-    """Class names as the Hugging Face library writes them beside their numbers."""
-    try:
-        facts = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {name: one["names"] for name, one in facts.items() if one.get("names")}
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return {}
 
 
 Reader = Callable[[Path, Callable[[Rows], bool]], Table]
@@ -317,7 +231,7 @@ READERS: dict[str, Reader] = {
     ".tsv": _csv,
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
-    ".parquet": _parquet,
+    ".parquet": _in("arrow"),
     ".xlsx": _in("workbook"),
 }
 """Who reads which ending."""

@@ -8,6 +8,7 @@ from functools import wraps
 from textwrap import indent
 from typing import Any, TypeVar
 
+from headstart.errors import UsageError
 from headstart.settings.option import REQUIRED, Setting, Settings, table
 from headstart.settings.table import Options
 
@@ -33,16 +34,16 @@ def takes(
     """
 
     def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
-        own = list(inspect.signature(function).parameters.values())[:-1]
+        *own, last = inspect.signature(function).parameters.values()
         first = inspect.Signature(own)
 
         @wraps(function)
         def call(*args: Any, **given: Any) -> Result:
             mine = {one.name: given.pop(one.name) for one in own if one.name in given}
-            usual = given.pop("options", None) if issubclass(settings, Options) else None
+            usual = _usual(given) if issubclass(settings, Options) else None
             bound = first.bind(*args, **mine)
             bound.apply_defaults()
-            return function(*bound.args, settings.of(given, usual))
+            return function(*bound.args, **{last.name: settings.of(given, usual)})
 
         rows = table(settings).values()
         call.__signature__ = signature(own, rows)  # type: ignore[attr-defined]
@@ -51,6 +52,21 @@ def takes(
         return call
 
     return decorate
+
+
+def _usual(given: dict[str, Any]) -> Settings | None:
+    """Take ``options`` out of what was given: settings, or a dictionary of what is given, too."""
+    usual = given.pop("options", None)
+    if usual is None or isinstance(usual, Settings):
+        return usual
+    if not isinstance(usual, Mapping):
+        raise UsageError(
+            f"options is of type {type(usual).__name__}; give Options(epochs=5, ...), a dictionary "
+            "of such names, or the names themselves as keywords."
+        )
+    for name, value in usual.items():
+        given.setdefault(name, value)
+    return None
 
 
 def signature(

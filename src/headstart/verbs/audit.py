@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +21,14 @@ from headstart.settings.taking import takes
 
 
 @takes(Auditing)
-def audit(data: str | Path | Dataset, run: Auditing) -> Audit:
+def audit(data: Any, labels: Any = None, *, run: Auditing) -> Audit:
     """Return what can be used of ``data``, and what cannot, with reasons; nothing is changed.
 
     What else there is to say stands in ``findings``, by the codes of `docs/checks.md`. With a
     ``backbone`` its features are computed, and kept for the next run: likely label errors, a shift
     between the splits, and whether it suits such items are then looked for too.
     """
-    dataset = given(data, run)
+    dataset = given(data, labels, run)
     if run.backbone is None:
         found = audit_dataset(dataset)
         found = replace(found, findings=tuple(of_data(found)))

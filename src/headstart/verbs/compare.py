@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ from headstart.strategies.registry import OFFERED, require_kinds, require_target
 
 
 @takes(Comparing, OFFERED)
-def compare(data: str | Path | Dataset, run: Comparing) -> Comparison:
+def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     """Measure strategies side by side on paired draws, see `headstart.evaluation.compare`.
 
     Processes are started anew, so a script that asks for more than one worker needs
@@ -52,7 +51,7 @@ def compare(data: str | Path | Dataset, run: Comparing) -> Comparison:
     """
     _require_runs(run)
     chosen, device = strategies(run.strategies, run), pick(run.device)
-    dataset = given(data, run)
+    dataset = given(data, labels, run)
     require_kinds(run.strategies, chosen, dataset.kind)
     require_targets(chosen, dataset.known)
     named = _named(dataset, run)

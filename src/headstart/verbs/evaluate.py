@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from headstart.tasks.task import Figures, Targets
 
 @takes(Evaluating)
 def evaluate(
-    bundle: str | Path | Bundle, data: str | Path | Dataset, run: Evaluating
+    bundle: str | Path | Bundle, data: Any, labels: Any = None, *, run: Evaluating
 ) -> tuple[Figures, tuple[Rejected, ...]]:
     """Return the figures of a saved model on ``data``, and the items that could not be used.
 
@@ -33,7 +34,8 @@ def evaluate(
     """
     loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
     model = loaded.model
-    dataset = given(data, run if isinstance(data, Dataset) else replace(run, task=model.task.name))
+    told = run if isinstance(data, Dataset) else replace(run, task=model.task.name)
+    dataset = given(data, labels, told, model.kind)
     if dataset.kind != loaded.kind:
         raise DataError(f"the bundle answers {loaded.kind}s, but {dataset.root} holds others.")
     for name in ("test", "val"):

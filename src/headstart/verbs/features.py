@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from headstart.backbones.choice import backbone_name, entries_for
 from headstart.boundary.extract import extract
 from headstart.compute.device import pick
-from headstart.data.dataset import Dataset
 from headstart.data.reading import given
 from headstart.settings.table import Describing
 from headstart.settings.taking import takes
 
 
 @takes(Describing)
-def features(data: str | Path | Dataset, run: Describing) -> dict[str, Any]:
+def features(data: Any, labels: Any = None, *, run: Describing) -> dict[str, Any]:
     """Write the features of ``data`` to the Parquet file ``out``: item, label, split, vector.
 
     ``data`` is a folder, a table, or what `read` returned. Rows are streamed, so memory does not
@@ -28,7 +26,7 @@ def features(data: str | Path | Dataset, run: Describing) -> dict[str, Any]:
     """
     from headstart.boundary.parquet import write
 
-    dataset = given(data, run)
+    dataset = given(data, labels, run)
     entries = entries_for(run.backbone, dataset, run, run.seed, [])
     device = pick(run.device)
     found, vectors = extract(dataset, entries, block=run.block, device=device, seed=run.seed)

@@ -136,7 +136,7 @@ class Fit:
 
 
 @takes(Fitting, OFFERED)
-def fit(data: str | Path | Dataset, run: Fitting) -> Fit:
+def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
     """Carry a backbone over to the targets of ``data``, and measure it on held-out items.
 
     ``data`` is a folder, a table, or what `read` returned. Without ``out`` nothing is written.
@@ -158,7 +158,7 @@ def fit(data: str | Path | Dataset, run: Fitting) -> Fit:
     (strategy,), device = strategies([run.strategy], run), pick(run.device)
     if run.out:
         bundles.check_target(run.out)
-    dataset = given(data, run)
+    dataset = given(data, labels, run)
     require_kinds([run.strategy], [strategy], dataset.kind)
     require_targets([strategy], dataset.known)
     notes: list[str] = []
