@@ -23,6 +23,8 @@ from PIL import Image
 
 from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
+from headstart.evaluation.runs import Comparison, HeldOut, Run
+from headstart.tasks.answers import Answers
 from headstart.tasks.classes import Classes
 from headstart.tasks.task import Targets
 
@@ -103,6 +105,20 @@ def truth(labels: Sequence[int] | np.ndarray, classes: int | None = None) -> Tar
     """Return ``labels`` as targets of so many classes, called "0", "1", ..."""
     n = int(np.max(labels)) + 1 if classes is None else classes
     return Targets(Classes(tuple(map(str, range(n)))), np.asarray(labels, np.int64))
+
+
+def answers(right: Sequence[float] | np.ndarray, trained: int = 64) -> Answers:
+    """Return the answers of a run about items of which those are right; all are of class 0."""
+    said = 1 - np.asarray(right).astype(np.int64)
+    known = truth(np.zeros(len(said), np.int64), 2)
+    losses = np.where(right, 0.1, 2.3).astype(np.float32)
+    return Answers(said, losses, trained, None, known.task.scores(said, known.values))
+
+
+def compared(runs: Sequence[Run]) -> Comparison:
+    """Return the comparison of runs whose answers are those of `answers`."""
+    n = len(runs[0].scores)
+    return Comparison(tuple(runs), HeldOut([f"item {i}" for i in range(n)], truth([0] * n, 2)))
 
 
 def bars(per_class: int = 12, classes: int = 2, *, side: int = 8, seed: int = 0) -> Dataset:

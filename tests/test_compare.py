@@ -15,45 +15,56 @@ import numpy as np
 import pytest
 
 import headstart
-from conftest import bars
+from conftest import answers, bars, truth
 from headstart.boundary.inputs import Inputs
 from headstart.errors import DataError, HeadstartError, UsageError
 from headstart.evaluation import compare as module
 from headstart.evaluation import record
-from headstart.evaluation.compare import Comparison, Run, summarise
+from headstart.evaluation.runs import Comparison, Run, Summary, summarise
 from headstart.settings.table import Options
-from headstart.tasks.intervals import mean_interval
 from headstart.training.transfer import Fitted
 
 ONE = Options(epochs=1)
 
 
-def runs(shots: int | str = 8, **accuracies: list[float]) -> list[Run]:
-    """Return runs of strategies on draws 0, 1, 2, ..."""
+def runs(shots: int | str = 8, n: int = 400, **accuracies: list[float]) -> list[Run]:
+    """Return runs of strategies on draws 0, 1, 2, ... about the same items, the first ones easy."""
     return [
-        Run("glyphs", name, shots, draw, value, 1.0 + draw)  # type: ignore[arg-type]
+        Run("glyphs", name, shots, draw, 1.0 + draw, answers(np.arange(n) < round(value * n)))  # type: ignore[arg-type]
         for name, values in accuracies.items()
         for draw, value in enumerate(values)
     ]
 
 
-def verdicts(**accuracies: list[float]) -> dict[str, str]:
-    return {row.strategy: row.verdict for row in summarise(runs(**accuracies))}
+def summary(rows: list[Run]) -> list[Summary]:
+    return list(summarise(rows, truth([0, 1]).task))
+
+
+def verdicts(n: int = 400, **accuracies: list[float]) -> dict[str, str]:
+    return {row.strategy: row.verdict for row in summary(runs(n=n, **accuracies))}
 
 
 def test_verdicts_are_about_paired_differences() -> None:
     # The draws differ far more than the strategies; paired, the difference is clear all the same.
     luck = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
-    noise = np.array([0.0, 0.002, -0.002, 0.001, -0.001])
+    noise = np.array([0.0, 0.0025, -0.0025, 0.0025, -0.0025])
     found = verdicts(
-        good=luck.tolist(), worse=(luck - 0.03 + noise).tolist(), same=(luck - 5 * noise).tolist()
+        good=luck.tolist(), worse=(luck - 0.05 + noise).tolist(), same=(luck - noise).tolist()
     )
     assert found["worse"] == "lower"
     assert {found["good"], found["same"]} == {"best", "not distinguishable"}
 
 
-def test_one_draw_says_nothing() -> None:
-    assert verdicts(a=[0.9], b=[0.1]) == {"a": "best", "b": "only one draw"}
+def test_verdicts_hold_the_luck_of_the_held_out_items() -> None:
+    # Five equal draws: 144 against 148 of 153, all of one against the other's way, is four photos.
+    assert verdicts(153, a=[148 / 153] * 5, b=[144 / 153] * 5)["b"] == "not distinguishable"
+    assert verdicts(153, a=[148 / 153] * 5, b=[110 / 153] * 5)["b"] == "lower"
+
+
+def test_what_is_plain_is_said_with_one_draw_and_with_two() -> None:
+    assert verdicts(a=[0.9], b=[0.1]) == {"a": "best", "b": "lower"}
+    assert verdicts(a=[0.58, 0.56], b=[0.2, 0.22])["b"] == "lower"
+    assert verdicts(16, a=[0.9], b=[0.8])["b"] == "not distinguishable"
 
 
 def test_equal_draws_are_not_distinguishable() -> None:
@@ -61,8 +72,8 @@ def test_equal_draws_are_not_distinguishable() -> None:
 
 
 def test_verdicts_are_given_for_each_number_of_shots() -> None:
-    rows = list(
-        summarise(runs(1, a=[0.5, 0.51], b=[0.2, 0.21]) + runs("all", a=[0.1, 0.11], b=[0.9, 0.91]))
+    rows = summary(
+        runs(1, a=[0.5, 0.51], b=[0.2, 0.21]) + runs("all", a=[0.1, 0.11], b=[0.9, 0.91])
     )
     assert [(row.shots, row.strategy, row.verdict) for row in rows] == [
         (1, "a", "best"),
@@ -72,10 +83,19 @@ def test_verdicts_are_given_for_each_number_of_shots() -> None:
     ]
 
 
-def test_summary_holds_mean_interval_and_time() -> None:
-    (row,) = summarise(runs(a=[0.5, 0.7, 0.9]))
-    assert (row.mean, row.low, row.high) == mean_interval([0.5, 0.7, 0.9])
-    assert row.seconds == 2.0
+def test_summary_holds_mean_intervals_and_time() -> None:
+    (row,) = summary(runs(a=[0.5, 0.7, 0.9]))
+    assert row.mean == pytest.approx(0.7)
+    assert row.low < 0.6 < 0.8 < row.high
+    assert (row.seconds, row.draws, row.trained) == (2.0, 3, 64)
+    assert row.figures is not None
+    assert row.figures["balanced_accuracy"].mean == pytest.approx(0.7), "all items are of one class"
+
+
+def test_no_interval_is_without_width() -> None:
+    for n in (16, 150):
+        (row,) = summary(runs(n=n, a=[1.0] * 5))
+        assert row.low < 0.99 < row.high == 1.0
 
 
 @pytest.fixture
@@ -269,6 +289,8 @@ def test_a_comparison_goes_on_where_it_was_stopped(
     assert figures(found) == figures(whole)
     read = json.loads((out / "compare.json").read_text())
     assert read.pop("settings")["seed"] == 4
+    assert len(read.pop("held_out")["truth"]) == len(found.held_out.targets)
+    assert len(read.pop("answers")) == len(found.runs)
     assert read == json.loads(json.dumps(found.to_json()))
 
 
@@ -286,7 +308,9 @@ def test_a_comparison_is_added_to(tmp_path: Path, glyph_graph: Any) -> None:
     )
     assert len(found.runs) == 2 * 2 * 2
     again = headstart.compare(bars(), strategies=["frozen"], shots=[1], draws=2, resume=True, **how)
-    assert again.runs == found.runs, "what is there stays, whatever is asked for"
+    assert again.to_json()["runs"] == found.to_json()["runs"], (
+        "what is there stays, whatever is asked for"
+    )
 
 
 def test_a_full_disk_stops_no_comparison(
@@ -334,7 +358,10 @@ def test_json_is_as_promised(glyph_graph: Any) -> None:
     assert all(row.keys() == keys for row in found["runs"])
     assert [row["shots"] for row in found["runs"]] == [1, "all", 1, "all"]
     keys = {"backbone", "strategy", "shots", "mean", "low", "high", "seconds", "verdict"}
-    assert all(row.keys() == keys for row in found["summary"])
+    assert all(row.keys() >= keys for row in found["summary"])
+    assert all(
+        row["figures"].keys() == {"macro_f1", "balanced_accuracy"} for row in found["summary"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import headstart
-from conftest import bars, save_bars
+from conftest import answers, bars, compared, save_bars
 from headstart.bundle import load
-from headstart.evaluation.compare import Comparison, Run, summarise
+from headstart.evaluation.runs import Comparison, Run
 from headstart.report import html, pictures, tables
 from headstart.report.pictures import readable
 from headstart.tasks.class_blocks import MOST_CLASSES
@@ -31,12 +31,12 @@ def size(path: Path) -> tuple[int, int]:
 
 def comparison(*strategies: str) -> Comparison:
     runs = [
-        Run("glyphs", name, shots, draw, 0.5 + 0.1 * draw + 0.02 * i, 1.0)
+        Run("glyphs", name, shots, draw, 1.0, answers(np.arange(50) < 25 + 5 * draw + i))
         for i, name in enumerate(strategies)
         for shots in (1, 4, "all")
         for draw in range(3)
     ]
-    return Comparison(tuple(runs), tuple(summarise(runs)))  # type: ignore[arg-type]
+    return compared(runs)
 
 
 def test_readable_says_what_the_fonts_can_draw(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,8 +81,8 @@ def test_names_stand_apart_and_in_their_order(heights: list[float], gap: float) 
 
 
 def test_curves_of_one_point(tmp_path: Path) -> None:
-    runs = [Run("x", "frozen", "all", 0, 0.5, 1.0)]
-    pictures.curves(Comparison(tuple(runs), tuple(summarise(runs))), tmp_path / "one.png")
+    runs = [Run("x", "frozen", "all", 0, 1.0, answers([0, 1]))]
+    pictures.curves(compared(runs), tmp_path / "one.png")
     assert size(tmp_path / "one.png")[0] > 500
 
 

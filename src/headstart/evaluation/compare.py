@@ -5,133 +5,28 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import starmap
 from math import inf
 from multiprocessing import get_context, parent_process
-from typing import Any, Literal
-
-import numpy as np
 
 from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features
 from headstart.data.dataset import Dataset
 from headstart.data.split import Split, draw
 from headstart.errors import HeadstartError
-from headstart.findings import Finding
+from headstart.evaluation.runs import Comparison, HeldOut, Run, Shots
 from headstart.progress import log, track
 from headstart.settings.table import Carried, Comparing, Options
 from headstart.strategies.registry import strategy
-from headstart.tasks.intervals import mean_interval
-from headstart.tasks.registry import find
+from headstart.tasks.answers import answered
 from headstart.training.transfer import transfer
 
-Shots = int | Literal["all"]
 Candidate = tuple[str, tuple[Entry, ...], Features | None]
 """A backbone's name, its entries, and their features if some strategy solves on features."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One strategy fitted on one draw, measured on the held-out items.
-
-    ``value`` is the task's score, the accuracy of classes; the greater, the better.
-    """
-
-    backbone: str
-    strategy: str
-    shots: Shots
-    draw: int
-    value: float
-    seconds: float
-
-    def to_json(self, score: str) -> dict[str, Any]:
-        """Return the run as plain values, its value called by what it is."""
-        return {score if name == "value" else name: one for name, one in asdict(self).items()}
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any], score: str) -> Run:
-        """Return the run from what `to_json` made of it.
-
-        Raises:
-            TypeError: the row is of no run.
-        """
-        return cls(**{"value" if name == score else name: one for name, one in row.items()})
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One strategy over its draws.
-
-    Attributes:
-        mean: score over the draws.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        seconds: mean time of one fit with its evaluation.
-        verdict: "best", "not distinguishable" from the best, or "lower" than it, at the 95 %
-            level on the paired differences; "only one draw" where nothing can be said.
-    """
-
-    backbone: str
-    strategy: str
-    shots: Shots
-    mean: float
-    low: float
-    high: float
-    seconds: float
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All runs, and the summary of each backbone, strategy and number of shots.
-
-    ``task`` names what was predicted; ``unfinished`` others were asked for; ``findings`` are what
-    checks have found, by code.
-    """
-
-    runs: tuple[Run, ...]
-    summary: tuple[Summary, ...]
-    unfinished: int = 0
-    task: str = "classes"
-    findings: tuple[Finding, ...] = ()
-
-    @classmethod
-    def of(cls, runs: Sequence[Run], *, unfinished: int, task: str = "classes") -> Comparison:
-        """Return the comparison of ``runs``."""
-        return cls(tuple(runs), tuple(summarise(runs)), unfinished, task)
-
-    @property
-    def score(self) -> str:
-        """The name of what is compared."""
-        return find(self.task).score
-
-    def sweep(self) -> dict[int, list[Summary]]:
-        """Return the rows by how many blocks were frozen; empty unless all strategies say that.
-
-        That is, where each is ``partial:K`` with K of 0 or more, and there are three or more K.
-        """
-        found: dict[int, list[Summary]] = {}
-        for row in self.summary:
-            name, _, k = row.strategy.partition(":")
-            if name != "partial" or not k.isdecimal():
-                return {}
-            found.setdefault(int(k), []).append(row)
-        return dict(sorted(found.items())) if len(found) > 2 else {}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that `headstart compare --json` prints."""
-        return {
-            "task": self.task,
-            "score": self.score,
-            "runs": [run.to_json(self.score) for run in self.runs],
-            "summary": [asdict(row) for row in self.summary],
-            "unfinished": self.unfinished,
-            "checks": [one.to_json() for one in self.findings],
-        }
 
 
 def compare(
@@ -174,12 +69,12 @@ def compare(
     ]
     deadline = time.monotonic() + (run.budget if run.budget is not None else inf)
     runs = list(done)
-    task = dataset.known.task.name
-    result = Comparison.of(runs, unfinished=len(jobs), task=task)
+    about = HeldOut.of(dataset, parts.held_out)
+    result = Comparison(tuple(runs), about, len(jobs))
     answers = track(_run_all(bench, jobs, workers, deadline), "runs", len(jobs))
     for left, one in enumerate(answers, 1):
         runs.append(one)
-        result = Comparison.of(runs, unfinished=len(jobs) - left, task=task)
+        result = Comparison(tuple(runs), about, len(jobs) - left)
         keep(result)
     return result
 
@@ -217,9 +112,9 @@ class _Bench:
         fitted = transfer(self.dataset, train, entries, how, features=features, say=log.debug)
         model = fitted.model
         outputs = model.outputs(self.dataset, held_out, features=features, device=self.device)
-        value = model.task.value(outputs, targets.values[held_out])
+        found = answered(model.task, outputs, targets.values[held_out], trained=len(train))
         seconds = time.perf_counter() - start
-        return Run(backbone, job.strategy, job.shots, job.draw, value, seconds)
+        return Run(backbone, job.strategy, job.shots, job.draw, seconds, found)
 
     def carried(self, job: _Job) -> Carried:
         """Return the settings of one fit."""
@@ -284,28 +179,3 @@ def _follow() -> None:
 
 def _work(job: _Job, until: float) -> Run | None:
     return _entered[0].within(job, until)
-
-
-def summarise(runs: Sequence[Run]) -> Iterator[Summary]:
-    """Yield one row for each number of shots, backbone and strategy, in the order of the runs."""
-    for shots in dict.fromkeys(run.shots for run in runs):
-        here = [run for run in runs if run.shots == shots]
-        groups: dict[tuple[str, str], dict[int, Run]] = {}
-        for run in here:
-            groups.setdefault((run.backbone, run.strategy), {})[run.draw] = run
-        means = {key: float(np.mean([r.value for r in g.values()])) for key, g in groups.items()}
-        best = max(means, key=lambda key: means[key])
-        for key, group in groups.items():
-            mean, low, high = mean_interval([run.value for run in group.values()])
-            seconds = float(np.mean([run.seconds for run in group.values()]))
-            said = "best" if key == best else verdict(group, groups[best])
-            yield Summary(*key, shots, mean, low, high, seconds, said)
-
-
-def verdict(mine: dict[int, Run], best: dict[int, Run]) -> str:
-    """Return whether ``mine`` is lower than ``best``, by the differences of paired draws."""
-    both = sorted(mine.keys() & best.keys())
-    if len(both) < 2:
-        return "only one draw"
-    _, low, _ = mean_interval([best[d].value - mine[d].value for d in both])
-    return "lower" if low > 0 else "not distinguishable"

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import HeadstartError, UsageError
-from headstart.evaluation.compare import Comparison, Run
+from headstart.evaluation.runs import Comparison, Run
 from headstart.progress import log
 from headstart.settings.option import other_settings
 from headstart.settings.table import Options
 from headstart.store import written_aside
-from headstart.tasks.registry import find
+from headstart.tasks.answers import Answers
+from headstart.tasks.task import Targets
 
 
 class Record:
-    """``compare.json`` in a folder: the runs so far, and under which settings they were made.
+    """``compare.json`` in a folder: the runs so far with what they answered, and their settings.
 
     Args:
         folder: where it lies.
@@ -33,8 +34,10 @@ class Record:
         self.path = folder / "compare.json"
         self._settings: dict[str, Any] = json.loads(json.dumps(dict(settings)))
 
-    def runs(self) -> tuple[Run, ...]:
-        """Return the finished runs; none where there is no record yet.
+    def runs(self, truth: Targets) -> tuple[Run, ...]:
+        """Return the finished runs on items with these targets; none where there is no record yet.
+
+        Runs from before answers were kept say nothing about items; they are left out.
 
         Raises:
             UsageError: the record was made under other settings; the message says which.
@@ -43,14 +46,12 @@ class Record:
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
             before = {"task": "classes"} | found["settings"]  # before there were others
-            score = find(before["task"]).score
-            runs = tuple(Run.of(row, score) for row in found["runs"])
+            kept = found.get("answers", [])
+            rows = list(zip(found["runs"], kept, strict=True)) if kept else []
         except FileNotFoundError:
             return ()
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise HeadstartError(
-                f"{self.path} is no record of a comparison ({error!r}); name another --out."
-            ) from error
+            raise self._unread(error) from error
         shared = {key for key in before | self._settings if _is_shared(key, before, self._settings)}
         wrong = other_settings(_only(before, shared), _only(self._settings, shared), Options)
         if wrong:
@@ -59,12 +60,31 @@ class Record:
                 + "".join(f"  {line}\n" for line in wrong)
                 + "Repeat them to go on, or name another or an empty --out."
             )
+        if found["runs"] and not kept:
+            log.warning("%s says nothing of single items: its runs are done again", self.path)
         self._settings = before | self._settings
-        return runs
+        try:
+            return tuple(Run.of(row, Answers.of(answers, truth)) for row, answers in rows)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unread(error) from error
+
+    def _unread(self, error: Exception) -> HeadstartError:
+        return HeadstartError(
+            f"{self.path} is no record of a comparison ({error!r}); name another --out."
+        )
 
     def keep(self, result: Comparison) -> None:
         """Write the comparison as it now is, in place of the last; a full disk stops nothing."""
-        content = {"settings": self._settings, **result.to_json()}
+        held_out = result.held_out
+        content = {
+            "settings": self._settings,
+            **result.to_json(),
+            "held_out": {
+                "items": list(held_out.names),
+                "truth": [held_out.targets.said(i) for i in range(len(held_out.targets))],
+            },
+            "answers": [run.answers.to_json() for run in result.runs],
+        }
         try:
             with written_aside(self.path) as aside:
                 aside.write_text(json.dumps(content, indent=1), encoding="utf-8")

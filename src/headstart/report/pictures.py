@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from headstart.data.dataset import Dataset
 from headstart.data.images import decode
 from headstart.errors import ItemError
-from headstart.evaluation.compare import Comparison
+from headstart.evaluation.runs import Comparison
 from headstart.store import written_aside
 from headstart.tasks.registry import find
 from headstart.tasks.shown import named

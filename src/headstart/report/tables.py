@@ -17,7 +17,7 @@ from headstart.tasks.task import Figures, Task
 
 if TYPE_CHECKING:
     from headstart.data.audit import Audit
-    from headstart.evaluation.compare import Comparison
+    from headstart.evaluation.runs import Comparison
     from headstart.verbs.fit import Fit
 
 MOST = 20

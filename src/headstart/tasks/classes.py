@@ -12,14 +12,24 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.errors import DataError
-from headstart.tasks import class_figures, drawing
+from headstart.tasks import class_figures, drawing, scores
 from headstart.tasks.cells import Cells
 from headstart.tasks.class_blocks import blocks
 from headstart.tasks.class_figures import Evaluation
 from headstart.tasks.heads import Head
 from headstart.tasks.shown import Block, percent, span
 from headstart.tasks.solvers import ABSENT, SOLVERS, fit_temperature, softmax
-from headstart.tasks.task import Criterion, Folds, Indices, Matrix, Solver, Targets, Task, Values
+from headstart.tasks.task import (
+    Criterion,
+    Folds,
+    Indices,
+    Matrix,
+    Scores,
+    Solver,
+    Targets,
+    Task,
+    Values,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -175,8 +185,7 @@ class Classes(Task):
 
     def loss(self, outputs: Matrix, values: Values) -> float:
         """Return the mean log loss, in nats."""
-        chance = softmax(outputs)[np.arange(len(outputs)), values]
-        return float(-np.log(chance + 1e-12).mean())
+        return float(self.losses(outputs, values).mean())
 
     def settled(self, outputs: Matrix, values: Values) -> tuple[float, Task]:
         """Return the temperature that makes the probabilities most likely."""
@@ -213,6 +222,24 @@ class Classes(Task):
     def value(self, outputs: Matrix, values: Values) -> float:
         """Return the accuracy."""
         return float((outputs.argmax(axis=1) == values).mean())
+
+    def said_of(self, outputs: Matrix) -> Values:
+        """Return the likeliest class of each item."""
+        return outputs.argmax(axis=1) if len(outputs) else np.empty(0, np.int64)
+
+    def losses(self, outputs: Matrix, values: Values) -> Matrix:
+        """Return the log loss of each item, in nats."""
+        chance = softmax(outputs)[np.arange(len(outputs)), values]
+        return np.asarray(-np.log(chance + 1e-12), np.float32)
+
+    def scores(self, said: Values, values: Values) -> dict[str, Scores]:
+        """Return whether each is right, and its parts of macro-F1 and balanced accuracy."""
+        answer, truth = scores.rows(said, len(self.names)), scores.rows(values, len(self.names))
+        return {
+            "accuracy": (said == values).astype(np.float64),
+            "macro_f1": scores.macro_f1(answer, truth),
+            "balanced_accuracy": scores.balanced_accuracy(answer, truth),
+        }
 
     def mistakes(self, outputs: Matrix, values: Values, most: int) -> list[tuple[int, Any]]:
         """Return the most confident mistakes: ``{label, predicted, probability}``."""

@@ -19,9 +19,20 @@ from headstart.tasks.heads import Head
 from headstart.tasks.iterative import iterative
 from headstart.tasks.label_blocks import blocks, ends, share
 from headstart.tasks.label_figures import Ranked, best_threshold, f1
+from headstart.tasks.scores import macro_f1
 from headstart.tasks.shown import Block
 from headstart.tasks.solvers import ABSENT, SOLVERS, least
-from headstart.tasks.task import Criterion, Folds, Indices, Matrix, Solver, Targets, Task, Values
+from headstart.tasks.task import (
+    Criterion,
+    Folds,
+    Indices,
+    Matrix,
+    Scores,
+    Solver,
+    Targets,
+    Task,
+    Values,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -288,6 +299,18 @@ class Labels(Task):
     def value(self, outputs: Matrix, values: Values) -> float:
         """Return macro-F1."""
         return _mean(f1(self.has(outputs), values))
+
+    def said_of(self, outputs: Matrix) -> Values:
+        """Return which labels each item is said to have."""
+        return self.has(outputs)
+
+    def losses(self, outputs: Matrix, values: Values) -> Matrix:
+        """Return the log loss of each item, the mean over its labels, in nats."""
+        return np.asarray(_log_losses(outputs, values).mean(axis=1), np.float32)
+
+    def scores(self, said: Values, values: Values) -> dict[str, Scores]:
+        """Return each item's part of macro-F1."""
+        return {"macro_f1": macro_f1(said, values)}
 
     def mistakes(self, outputs: Matrix, values: Values, most: int) -> list[tuple[int, Any]]:
         """Return the items with a wrong label, those with the largest loss first."""

@@ -15,8 +15,19 @@ from headstart.tasks.cells import Cells
 from headstart.tasks.classes import is_number
 from headstart.tasks.figures import Measured, measured
 from headstart.tasks.heads import Head
+from headstart.tasks.scores import explained
 from headstart.tasks.shown import Block
-from headstart.tasks.task import Criterion, Folds, Indices, Matrix, Solver, Targets, Task, Values
+from headstart.tasks.task import (
+    Criterion,
+    Folds,
+    Indices,
+    Matrix,
+    Scores,
+    Solver,
+    Targets,
+    Task,
+    Values,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,6 +85,7 @@ class Number(Task):
     own: ClassVar[str] = "ridge"
     worst: ClassVar[str] = "Farthest off"
     shots: ClassVar[str] = "labels"
+    share: ClassVar[bool] = False
 
     @property
     def solvers(self) -> Mapping[str, Solver]:  # type: ignore[override]
@@ -191,7 +203,7 @@ class Number(Task):
 
     def loss(self, outputs: Matrix, values: Values) -> float:
         """Return the mean squared error, in units of the spread squared."""
-        return float(((outputs[:, 0] - self.scaled(values)) ** 2).mean())
+        return float(self.losses(outputs, values).mean())
 
     def settled(self, outputs: Matrix, values: Values) -> tuple[float, Number]:
         """Return the interval that covers `COVERAGE` of such items.
@@ -249,6 +261,18 @@ class Number(Task):
     def value(self, outputs: Matrix, values: Values) -> float:
         """Return R²."""
         return r2(self.stated(outputs), values)
+
+    def said_of(self, outputs: Matrix) -> Values:
+        """Return the numbers."""
+        return self.stated(outputs)
+
+    def losses(self, outputs: Matrix, values: Values) -> Matrix:
+        """Return the squared error of each item, in units of the spread squared."""
+        return np.asarray((outputs[:, 0] - self.scaled(values)) ** 2, np.float32)
+
+    def scores(self, said: Values, values: Values) -> dict[str, Scores]:
+        """Return each item's part of R²."""
+        return {"r2": explained(said, values)}
 
     def mistakes(self, outputs: Matrix, values: Values, most: int) -> list[tuple[int, Any]]:
         """Return the answers farthest off: ``{label, predicted}``, both numbers."""

@@ -41,6 +41,9 @@ SELECTION = "selection_"
 
 LOSS = "selection_loss"
 
+Scores = npt.NDArray[np.float64]
+"""One value an item, shape (N,), whose mean is a figure."""
+
 Folds = list[tuple[Indices, Indices]]
 """Rows to solve on, and rows to judge by."""
 
@@ -101,6 +104,7 @@ class Task(ABC):
         worst: what its `mistakes` are.
         shots: what is counted where few items are drawn, see `draw`.
         solvers: all of its convex heads.
+        share: whether the score lies between 0 and 1.
         names: of its outputs; empty where they have none.
     """
 
@@ -109,6 +113,7 @@ class Task(ABC):
     own: ClassVar[str] = "logistic"
     worst: ClassVar[str] = "Most confident mistakes"
     shots: ClassVar[str] = "labels a class"
+    share: ClassVar[bool] = True
     solvers: ClassVar[Mapping[str, Solver]]
     names: tuple[str, ...]
 
@@ -274,6 +279,21 @@ class Task(ABC):
     def value(self, outputs: Matrix, values: Values) -> float:
         """Return the `score` alone, without its interval."""
         return self.evaluate(outputs, values).value
+
+    @abstractmethod
+    def said_of(self, outputs: Matrix) -> Values:
+        """Return what outputs, shape (N, K), answer, as targets of this task."""
+
+    @abstractmethod
+    def losses(self, outputs: Matrix, values: Values) -> Matrix:
+        """Return each item's loss, shape (N,); its mean is `loss`."""
+
+    @abstractmethod
+    def scores(self, said: Values, values: Values) -> dict[str, Scores]:
+        """Return by name one value an item, whose mean is that figure; the `score` comes first.
+
+        So figures of the same items can be compared item by item, see `headstart.tasks.scores`.
+        """
 
     @abstractmethod
     def mistakes(self, outputs: Matrix, values: Values, most: int) -> list[tuple[int, Any]]:

@@ -20,9 +20,10 @@ from headstart.data.dataset import Dataset
 from headstart.data.reading import given
 from headstart.data.split import Split, require_held_out, split
 from headstart.errors import UsageError
-from headstart.evaluation.compare import Candidate, Comparison
+from headstart.evaluation.compare import Candidate
 from headstart.evaluation.compare import compare as compare_runs
 from headstart.evaluation.record import Record
+from headstart.evaluation.runs import Comparison
 from headstart.findings import Finding
 from headstart.report.tables import save_comparison
 from headstart.settings.option import deciding
@@ -72,7 +73,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
         run,
         device=device,
         workers=run.workers or usual_workers(device),
-        done=record.runs() if record and run.resume else (),
+        done=record.runs(dataset.known.take(parts.held_out)) if record and run.resume else (),
         keep=record.keep if record else lambda result: None,
     )
     result = replace(result, findings=tuple(_checked(found, parts, candidates, run.seed)))

@@ -12,7 +12,7 @@ import numpy as np
 
 from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
-from headstart.evaluation.compare import Comparison
+from headstart.evaluation.runs import Comparison
 from headstart.settings.table import Demonstrating
 from headstart.settings.taking import takes
 from headstart.verbs.compare import compare

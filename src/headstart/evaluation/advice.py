@@ -1,0 +1,75 @@
+"""What a comparison comes to: what to take, what it is held against, what more labels bring."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to take.
+
+    Attributes:
+        backbone: of the cell to take.
+        strategy: of it.
+        shots: labels a class that it was measured with.
+        sentence: what to take, what to expect, at what price, and what costs a tenth.
+        more: what would change the answer: more labels, or a bigger held-out set.
+    """
+
+    backbone: str
+    strategy: str
+    shots: int | Literal["all"]
+    sentence: str
+    more: str
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What needs no backbone, and what every strategy must therefore pass.
+
+    Attributes:
+        name: what it is: the majority class; of texts, tf-idf with logistic regression.
+        shots: labels a class.
+        mean: the task's score.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        seconds: that it took.
+    """
+
+    name: str
+    shots: int | Literal["all"]
+    mean: float
+    low: float
+    high: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a strategy should reach with so many labels.
+
+    Attributes:
+        backbone: whose.
+        strategy: whose.
+        shots: labels a class.
+        labels: labels in all.
+        mean: what is expected.
+        low: lower end of the 80 % interval; it holds the luck of draws and of held-out items.
+        high: upper end.
+        measured: what came out at that size, where the forecast was made from smaller ones.
+    """
+
+    backbone: str
+    strategy: str
+    shots: int
+    labels: int
+    mean: float
+    low: float
+    high: float
+    measured: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as plain values; ``measured`` only where it is known."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
