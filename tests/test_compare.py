@@ -115,7 +115,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, tuple[int, ...
 def test_all_strategies_see_the_same_items(seen: Any, glyph_graph: Any) -> None:
     data = bars(per_class=15)
     result = headstart.compare(
-        data, strategies=["frozen", "partial:-1"], shots=[1, 4], draws=3, options=ONE
+        data, strategies=["frozen", "partial:-1"], shots=[1, 4], draws=3, folds=0, options=ONE
     )
     drawn: dict[tuple[int, int], set[tuple[int, ...]]] = {}
     for _, n, items, seed in seen:

@@ -44,6 +44,11 @@ def split(dataset: Dataset, usable: Indices, *, val: float = 0.2, seed: int = 0)
     return _parted(dataset.known, usable, val, [seed, _SPLIT])
 
 
+def has_own(dataset: Dataset, usable: Indices) -> bool:
+    """Return whether the data bring a split of their own among the ``usable`` items."""
+    return _own(dataset.splits[usable]) is not None
+
+
 def inner(targets: Targets, train: Indices, *, fraction: float = 0.2, seed: int = 0) -> Split:
     """Return ``train`` in two parts, to fit on and to choose by; nothing else is touched.
 

@@ -16,13 +16,13 @@ from multiprocessing import get_context, parent_process
 from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features
 from headstart.data.dataset import Dataset
-from headstart.data.split import Split, draw
 from headstart.errors import HeadstartError
+from headstart.evaluation.design import Design, Part
 from headstart.evaluation.runs import Comparison, HeldOut, Run, Shots
 from headstart.progress import log, track
 from headstart.settings.table import Carried, Comparing, Options
 from headstart.strategies.registry import strategy
-from headstart.tasks.answers import answered
+from headstart.tasks.answers import Answers, answered, joined
 from headstart.training.transfer import transfer
 
 Candidate = tuple[str, tuple[Entry, ...], Features | None]
@@ -31,7 +31,7 @@ Candidate = tuple[str, tuple[Entry, ...], Features | None]
 
 def compare(
     dataset: Dataset,
-    parts: Split,
+    design: Design,
     candidates: Sequence[Candidate],
     run: Comparing,
     *,
@@ -40,14 +40,14 @@ def compare(
     done: Sequence[Run] = (),
     keep: Callable[[Comparison], None] = lambda result: None,
 ) -> Comparison:
-    """Fit every strategy on every draw and measure it on ``parts.held_out``.
+    """Fit every strategy on every draw and measure it on ``design.held_out``.
 
     Draws are paired: all strategies see the same items in the same draw, so the differences
     between them are not blurred by the luck of the draw.
 
     Args:
         dataset: the items.
-        parts: training items to draw from, and held-out items that no draw touches.
+        design: what each draw trains on, and what it is measured on.
         candidates: the backbones.
         run: strategies, shots, draws, seed, budget, and the options of all strategies alike.
         device: "cpu", "cuda" or "mps".
@@ -56,7 +56,7 @@ def compare(
         done: runs of an earlier, like comparison, which are part of the result and not run again.
         keep: is given the comparison so far after each run.
     """
-    bench = _Bench(dataset, parts, tuple(candidates), run, run.seed, device)
+    bench = _Bench(dataset, design, tuple(candidates), run, run.seed, device)
     finished = {(one.backbone, one.strategy, one.shots, one.draw) for one in done}
     # Draw by draw and not strategy by strategy: cut short by the budget, all have equal draws.
     jobs = [
@@ -69,7 +69,7 @@ def compare(
     ]
     deadline = time.monotonic() + (run.budget if run.budget is not None else inf)
     runs = list(done)
-    about = HeldOut.of(dataset, parts.held_out)
+    about = HeldOut.of(dataset, design.held_out)
     result = Comparison(tuple(runs), about, len(jobs))
     answers = track(_run_all(bench, jobs, workers, deadline), "runs", len(jobs))
     for left, one in enumerate(answers, 1):
@@ -92,7 +92,7 @@ class _Bench:
     """What all runs have in common."""
 
     dataset: Dataset
-    parts: Split
+    design: Design
     candidates: tuple[Candidate, ...]
     options: Options | None
     seed: int
@@ -103,18 +103,26 @@ class _Bench:
         return self.run(job) if time.monotonic() <= until else None
 
     def run(self, job: _Job) -> Run:
-        """Fit one strategy on one draw and measure it."""
-        backbone, entries, features = self.candidates[job.candidate]
-        targets, held_out = self.dataset.known, self.parts.held_out
-        start = time.perf_counter()
-        train = draw(targets, self.parts.train, job.shots, seed=self.seed, draw=job.draw)
+        """Fit one strategy on one draw, or on its folds, and measure it."""
+        targets, start = self.dataset.known, time.perf_counter()
+        parts = list(self.design.parts(targets, job.shots, job.draw))
+        found = {k: (part.rows, self.answer(job, part)) for k, part in enumerate(parts)}
+        about = targets.take(self.design.held_out)
+        whole = found[0][1] if len(found) == 1 else joined(found, about)
+        seconds = time.perf_counter() - start
+        name = self.candidates[job.candidate][0]
+        return Run(name, job.strategy, job.shots, job.draw, seconds, whole)
+
+    def answer(self, job: _Job, part: Part) -> Answers:
+        """Fit one model, and return what it answers on the items held out from it."""
+        _, entries, features = self.candidates[job.candidate]
+        held_out = self.design.held_out[part.rows]
         how = self.carried(job)
-        fitted = transfer(self.dataset, train, entries, how, features=features, say=log.debug)
+        fitted = transfer(self.dataset, part.train, entries, how, features=features, say=log.debug)
         model = fitted.model
         outputs = model.outputs(self.dataset, held_out, features=features, device=self.device)
-        found = answered(model.task, outputs, targets.values[held_out], trained=len(train))
-        seconds = time.perf_counter() - start
-        return Run(backbone, job.strategy, job.shots, job.draw, seconds, found)
+        values = self.dataset.known.values[held_out]
+        return answered(model.task, outputs, values, trained=len(part.train))
 
     def carried(self, job: _Job) -> Carried:
         """Return the settings of one fit."""

@@ -45,7 +45,7 @@ class Record:
         """
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
-            before = {"task": "classes"} | found["settings"]  # before there were others
+            before = {"task": "classes", "folds": 0} | found["settings"]  # before there were others
             kept = found.get("answers", [])
             rows = list(zip(found["runs"], kept, strict=True)) if kept else []
         except FileNotFoundError:

@@ -300,6 +300,10 @@ class Fitting(Reading, Kept, HeldOut, Carried):
     """Settings of `fit`."""
 
     shots: int | None = option(None, "Labelled examples a class; the rest is not used.", least=1)
+    refit: bool = option(
+        False,
+        "Train once more on all items, held-out ones too; the figures stay the measured ones.",
+    )
     checkpoint_every: float = _trained(
         60.0, "Seconds between two checkpoints.", least=0, decides=False
     )
@@ -318,7 +322,13 @@ class Comparing(Reading, Kept, HeldOut, Placed, Seeded, Options):
     shots: tuple[Shots, ...] = option(
         ("all",), "Labels a class, with commas: 8,64,all.", parse=shots
     )
-    draws: int = option(5, "Random choices of the labels.", least=1)
+    draws: int = option(5, "Random choices of the labels, or of the folds.", least=1)
+    folds: int | None = option(
+        None,
+        "Of a cross-validation, in which each item is held out once; 0 holds out a share. Default: "
+        "5 for fewer than 1,000 items without a split, unless val is given.",
+        least=0,
+    )
     budget: float | None = option(
         None, "Time at most: 90s, 10m, 2h.", parse=seconds, least=0, decides=False
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headstart.tasks.shown import Block, percent, span
+from headstart.tasks.shown import Block, named, percent, span
 
 MOST_CLASSES = 30
 """Classes up to which the confusion table is shown whole."""
@@ -13,11 +13,23 @@ MOST_CLASSES = 30
 
 def blocks(names: Sequence[str], figures: Mapping[str, Any]) -> list[Block]:
     """Return the tables for the figures of a classifier."""
-    found = [_per_class(figures["per_class"])]
+    found = [*_beside(figures), _per_class(figures["per_class"])]
     if len(names) <= MOST_CLASSES:
         return [*found, _confusion(names, figures["confusion"])]
     pairs = _confused_pairs(names, figures["confusion"])
     return [*found, pairs] if pairs.rows else found
+
+
+def _beside(figures: Mapping[str, Any]) -> list[Block]:
+    """Return the figures in which each class counts alike; none for bundles from before them."""
+    rows = [
+        [named(name), percent(figures[name]), span(*figures[f"{name}_interval"])]
+        for name in ("macro_f1", "balanced_accuracy")
+        if name in figures
+    ]
+    return (
+        [Block("Each class alike", ["figure", "value", "95 %"], rows, terse=True)] if rows else []
+    )
 
 
 def _per_class(rows: list[dict[str, Any]]) -> Block:

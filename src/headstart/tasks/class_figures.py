@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from headstart.tasks.intervals import wilson
+from headstart.tasks import scores
+from headstart.tasks.intervals import of_parts, wilson
 from headstart.tasks.task import Indices as Labels
 from headstart.tasks.task import Matrix
 
@@ -72,11 +73,26 @@ class Evaluation:
             )
         return rows
 
+    def beside(self) -> dict[str, Any]:
+        """Return macro-F1 and balanced accuracy, over the classes that are there, with intervals.
+
+        Each class counts alike in them, however few items it has.
+        """
+        cells, times = np.nonzero(self.confusion), self.confusion[np.nonzero(self.confusion)]
+        truth, said = (scores.rows(np.repeat(one, times), len(self.classes)) for one in cells)
+        out: dict[str, Any] = {}
+        for name in ("macro_f1", "balanced_accuracy"):
+            parts = getattr(scores, name)(said, truth)
+            value = float(parts.mean()) if self.n else 0.0
+            out |= {name: value, f"{name}_interval": list(of_parts(parts))}
+        return out
+
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain values."""
         return {
             "accuracy": self.accuracy,
             "interval": list(self.interval),
+            **self.beside(),
             "n": self.n,
             "per_class": self.per_class(),
             "confusion": self.confusion.tolist(),
@@ -87,8 +103,8 @@ class Evaluation:
 
     def brief(self) -> dict[str, Any]:
         """Return the part of the figures that a fit prints."""
-        wanted = ("accuracy", "interval", "per_class", "calibration_error")
-        return {name: value for name, value in self.to_json().items() if name in wanted}
+        left_out = ("n", "confusion", "log_loss", "reliability")
+        return {name: value for name, value in self.to_json().items() if name not in left_out}
 
 
 def evaluate(probabilities: Matrix, labels: Labels, classes: tuple[str, ...]) -> Evaluation:

@@ -147,6 +147,10 @@ class Classes(Task):
         found = drawing.even_folds(values[rows], n, seed)
         return [(rows[train], rows[test]) for train, test in found]
 
+    def outer(self, values: Values, n: int, seed: int) -> Indices:
+        """Return folds that hold equal shares of each class."""
+        return drawing.spread(values, n, seed)
+
     def groups(self, values: Values) -> Indices:
         """Return the class of each item."""
         return values
@@ -240,6 +244,10 @@ class Classes(Task):
             "macro_f1": scores.macro_f1(answer, truth),
             "balanced_accuracy": scores.balanced_accuracy(answer, truth),
         }
+
+    def constant(self, values: Values) -> int:
+        """Return the class with the most items."""
+        return int(np.bincount(values, minlength=len(self.names)).argmax())
 
     def mistakes(self, outputs: Matrix, values: Values, most: int) -> list[tuple[int, Any]]:
         """Return the most confident mistakes: ``{label, predicted, probability}``."""

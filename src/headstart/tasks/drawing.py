@@ -56,8 +56,14 @@ def together(parts: list[Indices]) -> Indices:
 
 def even_folds(labels: Indices, n: int, seed: int) -> Folds:
     """Return (train, test) rows of ``n`` folds with the classes spread evenly over them."""
+    fold = spread(labels, n, seed)
+    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n)]
+
+
+def spread(labels: Indices, n: int, seed: int) -> Indices:
+    """Return the fold of each item, the classes spread evenly over ``n`` of them."""
     order = np.random.default_rng([seed, 4]).permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
     fold = np.empty(len(labels), np.int64)
     fold[by_class] = np.arange(len(labels)) % n
-    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n)]
+    return fold

@@ -15,7 +15,7 @@ DRAWS = 1000
 """Random choices of the items behind a bootstrap interval."""
 
 
-def wilson(correct: float, n: int) -> tuple[float, float]:
+def wilson(correct: float, n: float) -> tuple[float, float]:
     """Return the 95 % interval of a share of ``correct`` out of ``n``, in 0..1.
 
     Wilson's score interval: right also near 100 % and for few items, where the usual
@@ -32,6 +32,32 @@ def wilson(correct: float, n: int) -> tuple[float, float]:
     centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def of_parts(parts: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the 95 % interval of a share that is the mean of one value an item.
+
+    Wilson's for the number of items that would be as sure, if each were plainly right or wrong:
+    p (1 - p) over the variance of the mean (Korn and Graubard 1998, Survey Methodology 24,
+    193-201). A few items are taken to be just that, so that the interval is never without width.
+
+    Args:
+        parts: shape (N,), see `headstart.tasks.scores`.
+
+    >>> of_parts(np.array([1.0] * 96 + [0.0] * 4)) == wilson(96, 100)
+    True
+    """
+    n = len(parts)
+    known = bool(n) and math.isfinite(float(parts.mean()))
+    share = min(1.0, max(0.0, float(parts.mean()))) if known else 0.0
+    plain = share * (1 - share)
+    if not plain or n < 2:
+        return wilson(share * n, n) if known else (0.0, 1.0)
+    wider = (n * float(parts.var()) / plain + _PLAIN) / (n + _PLAIN)
+    return wilson(share * n / wider, n / wider)
+
+
+_PLAIN = 4.0
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:

@@ -193,6 +193,10 @@ class Labels(Task):
         parts = iterative(values, [0.2] * 5, np.random.default_rng([seed, 4]))
         return [(np.flatnonzero(parts != k), np.flatnonzero(parts == k)) for k in range(5)]
 
+    def outer(self, values: Values, n: int, seed: int) -> Indices:
+        """Return folds by iterative stratification."""
+        return iterative(values, [1 / n] * n, np.random.default_rng([seed, 4]))
+
     # -- learning ---------------------------------------------------------------------------------
 
     @property
@@ -311,6 +315,10 @@ class Labels(Task):
     def scores(self, said: Values, values: Values) -> dict[str, Scores]:
         """Return each item's part of macro-F1."""
         return {"macro_f1": macro_f1(said, values)}
+
+    def constant(self, values: Values) -> Values:
+        """Return all labels that some item has: nothing else without looking has a better F1."""
+        return np.asarray(values.any(axis=0))
 
     def mistakes(self, outputs: Matrix, values: Values, most: int) -> list[tuple[int, Any]]:
         """Return the items with a wrong label, those with the largest loss first."""

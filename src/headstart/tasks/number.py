@@ -166,6 +166,10 @@ class Number(Task):
             return []
         return drawing.even_folds(_quantiles(values, np.arange(len(values))), 5, seed)
 
+    def outer(self, values: Values, n: int, seed: int) -> Indices:
+        """Return folds over the quantiles."""
+        return drawing.spread(_quantiles(values, np.arange(len(values))), n, seed)
+
     # -- learning ---------------------------------------------------------------------------------
 
     @property
@@ -273,6 +277,10 @@ class Number(Task):
     def scores(self, said: Values, values: Values) -> dict[str, Scores]:
         """Return each item's part of R²."""
         return {"r2": explained(said, values)}
+
+    def constant(self, values: Values) -> float:
+        """Return the mean."""
+        return float(values.mean())
 
     def mistakes(self, outputs: Matrix, values: Values, most: int) -> list[tuple[int, Any]]:
         """Return the answers farthest off: ``{label, predicted}``, both numbers."""

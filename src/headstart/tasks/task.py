@@ -205,6 +205,10 @@ class Task(ABC):
     def folds(self, values: Values, seed: int) -> Folds:
         """Return inner folds of training items; none where there are too few."""
 
+    @abstractmethod
+    def outer(self, values: Values, n: int, seed: int) -> Indices:
+        """Return the fold, 0..n-1, of each item, so that the folds are alike in their targets."""
+
     def groups(self, values: Values) -> Indices:
         """Return the one class of each item.
 
@@ -294,6 +298,10 @@ class Task(ABC):
 
         So figures of the same items can be compared item by item, see `headstart.tasks.scores`.
         """
+
+    @abstractmethod
+    def constant(self, values: Values) -> Any:
+        """Return the one target that is best for all items, where nothing is looked at."""
 
     @abstractmethod
     def mistakes(self, outputs: Matrix, values: Values, most: int) -> list[tuple[int, Any]]:

@@ -22,9 +22,11 @@ from headstart.data.split import Split, require_held_out, split
 from headstart.errors import UsageError
 from headstart.evaluation.compare import Candidate
 from headstart.evaluation.compare import compare as compare_runs
+from headstart.evaluation.design import Design, fixed, folded, folds_for
 from headstart.evaluation.record import Record
 from headstart.evaluation.runs import Comparison
 from headstart.findings import Finding
+from headstart.progress import log
 from headstart.report.tables import save_comparison
 from headstart.settings.option import deciding
 from headstart.settings.table import Comparing, Options
@@ -61,33 +63,55 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     found, features = look(dataset, [*named.values()], **how)
     candidates = list(zip(named, named.values(), features, strict=True))
     dataset = found.dataset
-    parts = split(dataset, found.usable, val=run.val, seed=run.seed)
-    require_held_out(dataset, parts)
+    design = _design(dataset, found, run)
     record = (
-        Record(run.out, _settings(run, dataset, found, parts, named, device)) if run.out else None
+        Record(run.out, _settings(run, dataset, found, design, named, device)) if run.out else None
     )
     result = compare_runs(
         dataset,
-        parts,
+        design,
         candidates,
         run,
         device=device,
         workers=run.workers or usual_workers(device),
-        done=record.runs(dataset.known.take(parts.held_out)) if record and run.resume else (),
+        done=record.runs(dataset.known.take(design.held_out)) if record and run.resume else (),
         keep=record.keep if record else lambda result: None,
     )
-    result = replace(result, findings=tuple(_checked(found, parts, candidates, run.seed)))
+    result = replace(result, findings=tuple(_checked(found, design, candidates, run.seed)))
     if run.out:
         save_comparison(result, run.out)
     return result
 
 
+def _design(dataset: Dataset, found: Audit, run: Comparing) -> Design:
+    """Return what each draw trains on and is measured on, and say so where nobody chose it."""
+    if n := folds_for(dataset, found.usable, run):
+        made = folded(dataset, found.usable, n, run.draws, run.seed)
+        if run.folds is None:
+            log.info(
+                "%d items without a split: each is held out once, in %d folds, %d times over "
+                "(folds=0 holds out a share instead)",
+                len(found.usable),
+                n,
+                run.draws,
+            )
+        return made
+    parts = split(dataset, found.usable, val=run.val, seed=run.seed)
+    require_held_out(dataset, parts)
+    return fixed(parts, run.seed)
+
+
 def _checked(
-    found: Audit, parts: Split, candidates: Sequence[Candidate], seed: int
+    found: Audit, design: Design, candidates: Sequence[Candidate], seed: int
 ) -> list[Finding]:
-    """Return what the checks found; label errors by the first backbone that has features."""
+    """Return what the checks found; label errors by the first backbone that has features.
+
+    Of folds they look at the first.
+    """
     entries = [entry for _, each, _ in candidates for entry in each]
     features = next((kept for _, _, kept in candidates if kept is not None), None)
+    first = next(design.parts(found.dataset.known, "all", 0))
+    parts = Split(first.train, design.held_out[first.rows])
     return of_split(found, parts, entries, features, seed=seed)
 
 
@@ -117,14 +141,15 @@ def _settings(
     run: Comparing,
     dataset: Dataset,
     found: Audit,
-    parts: Split,
+    design: Design,
     named: dict[str, tuple[Entry, ...]],
     device: str,
 ) -> dict[str, Any]:
     """Return what all runs of a comparison on disk have in common."""
     return {
-        "training items": _fingerprint(dataset, found, parts.train),
-        "held-out items": _fingerprint(dataset, found, parts.held_out),
+        "training items": _fingerprint(dataset, found, design.train),
+        "held-out items": _fingerprint(dataset, found, design.held_out),
+        "folds": 0 if design.folds is None else int(design.folds.max()) + 1,
         "task": dataset.known.task.name,
         "seed": run.seed,
         "device": device,

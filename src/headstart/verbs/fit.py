@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import numpy as np
+
 from headstart import bundle as bundles
 from headstart.backbones.choice import backbone_name, entries_for, require_learners, say
+from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features, look
 from headstart.bundle import Bundle
 from headstart.checks.run import found_in, of_fit, of_split
@@ -30,6 +34,9 @@ from headstart.store import digest
 from headstart.strategies.registry import OFFERED, require_kinds, require_targets, strategies
 from headstart.tasks.task import Figures, Matrix, Task
 from headstart.training.transfer import Fitted, Resuming, transfer
+
+REFIT = "refit"
+"""Folder of the checkpoints of the model of all items, below those of the measured one."""
 
 WORST = 50
 """Confident mistakes that a bundle remembers."""
@@ -58,6 +65,7 @@ class Fit:
         notes: what the user should know about this fit.
         reading: the options of `read`, to read the same data again.
         findings: what checks have found, by code, see `docs/checks.md`.
+        refitted: the model has learned from the held-out items too, after it was measured.
     """
 
     fitted: Fitted
@@ -72,6 +80,7 @@ class Fit:
     reading: dict[str, Any] = field(default_factory=dict)
     bundle: Path | None = None
     findings: list[Finding] = field(default_factory=list)
+    refitted: bool = False
 
     @property
     def model(self) -> Model:
@@ -91,6 +100,7 @@ class Fit:
             **self.evaluation.brief(),
             "n_train": len(self.parts.train),
             "n_val": len(self.parts.held_out),
+            "refit": self.refitted,
             "classes": list(self.model.task.names),
             "backbone": backbone_name(self.model.entries),
             "strategy": self.fitted.strategy,
@@ -122,6 +132,7 @@ class Fit:
                 "fingerprint": digest(*self.audit.digests[self.parts.train].tolist()).hex(),
                 "n_train": len(self.parts.train),
                 "n_val": len(self.parts.held_out),
+                "refit": self.refitted,
             },
             "seconds": self.seconds,
             "notes": self.notes,
@@ -173,15 +184,38 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
     )
     outputs = fitted.model.outputs(dataset, parts.held_out, features=features, device=device)
     made = _checked(_result(fitted, found, parts, outputs, features, notes), features)
+    if run.refit:
+        made = _refitted(made, entries, run, features)
     result = _saved(replace(made, reading=run.values(Reading)), run.out)
     result.seconds["total"] = time.perf_counter() - start
     return result
 
 
-def _resuming(run: Fitting) -> Resuming | None:
+def _refitted(made: Fit, entries: Sequence[Entry], run: Fitting, features: Features | None) -> Fit:
+    """Return the result with a model of all items, under the figures that were measured before."""
+    everything = np.sort(np.concatenate(made.parts))
+    again = transfer(
+        made.dataset,
+        everything,
+        entries,
+        run,
+        features=features,
+        resuming=_resuming(run, REFIT),
+    )
+    notes = list(made.notes)
+    say(
+        notes,
+        f"trained once more on all {len(everything)} items; the figures are those of the model "
+        f"that learned from {len(made.parts.train)} of them",
+    )
+    seconds = made.seconds | {"train": made.seconds["train"] + again.seconds}
+    return replace(made, fitted=again, refitted=True, notes=notes, seconds=seconds)
+
+
+def _resuming(run: Fitting, below: str = "") -> Resuming | None:
     if run.out is None:
         return None
-    return Resuming(run.out / bundles.CHECKPOINTS, run.resume, run.checkpoint_every)
+    return Resuming(run.out / bundles.CHECKPOINTS / below, run.resume, run.checkpoint_every)
 
 
 def _saved(result: Fit, out: Path | None) -> Fit:
