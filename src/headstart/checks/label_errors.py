@@ -18,6 +18,9 @@ from headstart.tasks.task import Indices, Matrix
 SURE = 0.5
 """By how much another label must be more probable for an item to be worth a word."""
 
+SPARE = 4
+"""Items that are listed beyond twice the estimated number of wrong labels."""
+
 
 class Suspect(NamedTuple):
     """An item whose label is doubted.
@@ -98,7 +101,7 @@ def label_errors(
             "likely": names[one.other],
             "margin": round(one.margin, 3),
         }
-        for one in found
+        for one in found[: 2 * n + SPARE]
     ]
     return finding(
         "HS006",

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from headstart.data.dataset import Rejected
 from headstart.findings import Finding
+from headstart.report.comparison_page import page
 from headstart.report.terminal import clock, table
+from headstart.report.words import Words, language
 from headstart.store import written_aside
 from headstart.tasks.registry import find
 from headstart.tasks.shown import named
@@ -175,8 +177,20 @@ def _left_out(result: Comparison) -> None:
         print(f"{result.unfinished} runs were left out: the budget was spent")
 
 
-def save_comparison(result: Comparison, folder: Path) -> None:
-    """Write ``runs.csv`` and ``curves.png`` to ``folder``; of a sweep, over the frozen blocks."""
+def save_comparison(
+    result: Comparison,
+    folder: Path,
+    more: dict[str, Any] | None = None,
+    lang: str | None = None,
+) -> None:
+    """Write ``runs.csv``, ``curves.png`` and ``report.html`` to ``folder``.
+
+    Args:
+        result: the comparison; of a sweep the picture is over the frozen blocks.
+        folder: where to.
+        more: what the page shows besides, see `headstart.verbs.gathering`.
+        lang: of the page.
+    """
     from headstart.report.pictures import curves, sweep
 
     rows = [run.to_json(result.score) for run in result.runs]
@@ -189,6 +203,9 @@ def save_comparison(result: Comparison, folder: Path) -> None:
         writer.writerows(rows)
     draw = sweep if result.sweep() else curves
     draw(result, folder / "curves.png")
+    with written_aside(folder / "report.html") as aside:
+        shown = page(result.to_json(), more, Words(language(lang)))
+        aside.write_text(shown, encoding="utf-8")
 
 
 def predictions(task: Task, answers: Iterable[dict[str, Any]]) -> None:

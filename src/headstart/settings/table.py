@@ -296,7 +296,19 @@ class Kept(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitting(Reading, Kept, HeldOut, Carried):
+class Paged(Settings):
+    """How the page that is made looks."""
+
+    lang: str | None = option(
+        None,
+        "Language of the page: en or zh. Default: the locale's, else en.",
+        choices=("en", "zh"),
+        decides=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting(Reading, Kept, Paged, HeldOut, Carried):
     """Settings of `fit`."""
 
     shots: int | None = option(None, "Labelled examples a class; the rest is not used.", least=1)
@@ -310,7 +322,7 @@ class Fitting(Reading, Kept, HeldOut, Carried):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparing(Reading, Kept, HeldOut, Placed, Seeded, Options):
+class Comparing(Reading, Kept, Paged, HeldOut, Placed, Seeded, Options):
     """Settings of `compare`."""
 
     strategies: tuple[str, ...] = option(

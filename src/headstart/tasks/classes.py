@@ -30,6 +30,7 @@ from headstart.tasks.task import (
     Task,
     Values,
 )
+from headstart.wording import Said
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -274,10 +275,17 @@ class Classes(Task):
         """Return what the accuracy is of, and how far the probabilities are off."""
         low, high = figures["interval"]
         return (
-            f"of {figures['n']} items that it was not trained on are answered right; the 95 % "
-            f"interval goes from {100 * low:.1f} to {100 * high:.1f} %.",
-            "The probabilities that it states are off by "
-            f"{100 * figures['calibration_error']:.1f} points on average.",
+            Said(
+                "of {n} items that it was not trained on are answered right; the 95 % interval "
+                "goes from {low:.1f} to {high:.1f} %.",
+                n=figures["n"],
+                low=100 * low,
+                high=100 * high,
+            ),
+            Said(
+                "The probabilities that it states are off by {off:.1f} points on average.",
+                off=100 * figures["calibration_error"],
+            ),
         )
 
     def blocks(self, figures: Mapping[str, Any]) -> list[Block]:
@@ -290,7 +298,12 @@ class Classes(Task):
 
     def mistake(self, row: Mapping[str, Any]) -> str:
         """Return what an item was taken for, and what it is."""
-        return f"taken for {row['predicted']} ({percent(row['probability'])}), is {row['label']}"
+        return Said(
+            "taken for {predicted} ({sure}), is {label}",
+            predicted=row["predicted"],
+            sure=percent(row["probability"]),
+            label=row["label"],
+        )
 
     # -- saving -----------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from headstart.tasks.task import (
     Task,
     Values,
 )
+from headstart.wording import Said
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -347,10 +348,13 @@ class Labels(Task):
     def sentences(self, figures: Mapping[str, Any]) -> tuple[str, str]:
         """Return what macro-F1 is of, and how many items are all right."""
         return (
-            f"is macro-F1, the mean over labels of how well each is found, on {figures['n']} items "
-            f"that it was not trained on; the 95 % interval goes from "
-            f"{ends(figures['macro_f1_interval'])} %.",
-            f"Of {share(figures['exact'])} of them all labels are right.",
+            Said(
+                "is macro-F1, the mean over labels of how well each is found, on {n} items that it "
+                "was not trained on; the 95 % interval goes from {ends} %.",
+                n=figures["n"],
+                ends=ends(figures["macro_f1_interval"]),
+            ),
+            Said("Of {share} of them all labels are right.", share=share(figures["exact"])),
         )
 
     def blocks(self, figures: Mapping[str, Any]) -> list[Block]:
@@ -359,7 +363,11 @@ class Labels(Task):
 
     def mistake(self, row: Mapping[str, Any]) -> str:
         """Return what was answered, and what is right."""
-        return f"answered {row['predicted'] or 'no label'}, is {row['label'] or 'without labels'}"
+        return Said(
+            "answered {predicted}, is {label}",
+            predicted=row["predicted"] or "no label",
+            label=row["label"] or "without labels",
+        )
 
     def coloured(self, values: Values) -> tuple[Indices, Sequence[str]]:
         """Return a colour a set of labels."""

@@ -28,6 +28,7 @@ from headstart.tasks.task import (
     Task,
     Values,
 )
+from headstart.wording import Said
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -297,14 +298,19 @@ class Number(Task):
 
     def sentences(self, figures: Mapping[str, Any]) -> tuple[str, str]:
         """Return what R² is, and how often the intervals hold."""
-        what = (
-            f"is R² on {figures['n']} items that it was not trained on: 1 is without error, 0 is "
-            f"what the mean would do. Off by {_digits(figures['mae'])} on average."
+        what = Said(
+            "is R² on {n} items that it was not trained on: 1 is without error, 0 is what the mean "
+            "would do. Off by {off} on average.",
+            n=figures["n"],
+            off=_digits(figures["mae"]),
         )
         if figures["coverage"] is None:
-            return what, "It states no intervals: too few items."
+            return what, Said("It states no intervals: too few items.")
         held = f"{100 * figures['coverage']:.0f} %"
-        return what, f"Its {100 * COVERAGE:.0f} % intervals hold the number of {held} of them."
+        stated = f"{100 * COVERAGE:.0f} %"
+        return what, Said(
+            "Its {stated} intervals hold the number of {held} of them.", stated=stated, held=held
+        )
 
     def blocks(self, figures: Mapping[str, Any]) -> list[Block]:
         """Return the figures with their intervals."""
@@ -319,7 +325,8 @@ class Number(Task):
 
     def mistake(self, row: Mapping[str, Any]) -> str:
         """Return what was answered, and what is right."""
-        return f"answered {_digits(row['predicted'])}, is {_digits(row['label'])}"
+        predicted, label = _digits(row["predicted"]), _digits(row["label"])
+        return Said("answered {predicted}, is {label}", predicted=predicted, label=label)
 
     def coloured(self, values: Values) -> tuple[Indices, Sequence[str]]:
         """Return a colour a fifth of the numbers."""

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from headstart.backbones.choice import DEFAULT, entries_for, require_learners
 from headstart.backbones.entry import Entry
 from headstart.boundary.extract import look
-from headstart.checks.run import of_split
+from headstart.checks.held_out import small
+from headstart.checks.run import found_in, of_split
 from headstart.compute.device import pick
 from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset
@@ -33,6 +34,8 @@ from headstart.settings.table import Comparing, Options
 from headstart.settings.taking import takes
 from headstart.store import digest
 from headstart.strategies.registry import OFFERED, require_kinds, require_targets, strategies
+from headstart.tasks.intervals import wilson
+from headstart.verbs import gathering
 
 
 @takes(Comparing, OFFERED)
@@ -77,9 +80,10 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
         done=record.runs(dataset.known.take(design.held_out)) if record and run.resume else (),
         keep=record.keep if record else lambda result: None,
     )
-    result = replace(result, findings=tuple(_checked(found, design, candidates, run.seed)))
+    findings = [*_checked(found, design, candidates, run.seed), *_carried(result)]
+    result = replace(result, findings=tuple(found_in(findings)))
     if run.out:
-        save_comparison(result, run.out)
+        save_comparison(result, run.out, _gathered(result, found, design, run), run.lang)
     return result
 
 
@@ -101,18 +105,46 @@ def _design(dataset: Dataset, found: Audit, run: Comparing) -> Design:
     return fixed(parts, run.seed)
 
 
+def _gathered(result: Comparison, found: Audit, design: Design, run: Comparing) -> dict[str, Any]:
+    """Return what the page shows besides the runs."""
+    parts = Split(design.train, design.held_out)
+    more = gathering.of_data(found.dataset, parts)
+    return {
+        **more,
+        **gathering.shown_items(found.dataset, parts, more, [], result.findings),
+        **gathering.called("compare", found.dataset.root.name, run),
+        "findings": result.findings,
+        "n_held_out": len(parts.held_out),
+        "seconds": sum(one.seconds for one in result.runs),
+        "seed": run.seed,
+        "headstart": gathering.version(),
+        "versions": gathering.versions(),
+        "skipped": [one._asdict() for one in found.rejected],
+    }
+
+
 def _checked(
     found: Audit, design: Design, candidates: Sequence[Candidate], seed: int
 ) -> list[Finding]:
     """Return what the checks found; label errors by the first backbone that has features.
 
-    Of folds they look at the first.
+    Of folds they look at the first, and nothing is said of what that does not measure.
     """
     entries = [entry for _, each, _ in candidates for entry in each]
     features = next((kept for _, _, kept in candidates if kept is not None), None)
     first = next(design.parts(found.dataset.known, "all", 0))
     parts = Split(first.train, design.held_out[first.rows])
-    return of_split(found, parts, entries, features, seed=seed)
+    said = of_split(found, parts, entries, features, seed=seed)
+    return said if design.folds is None else [one for one in said if one.code != "HS002"]
+
+
+def _carried(result: Comparison) -> list[Finding]:
+    """Return that the held-out items do not tell the best score well enough."""
+    if not result.kind.share or not result.runs:
+        return []
+    n, best = len(result.held_out.targets), max(row.mean for row in result.summary)
+    said = small(n, wilson(best * n, n))
+    return [said] if said else []
 
 
 def usual_workers(device: str) -> int:

@@ -7,8 +7,8 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,16 @@ from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset
 from headstart.data.reading import given
 from headstart.data.split import Split, draw, require_held_out, split
-from headstart.data.texts import clean_text
 from headstart.errors import DataError
 from headstart.findings import Finding
 from headstart.model import Model
 from headstart.settings.table import Fitting, Reading
 from headstart.settings.taking import takes
-from headstart.store import digest
+from headstart.store import digest, written_aside
 from headstart.strategies.registry import OFFERED, require_kinds, require_targets, strategies
 from headstart.tasks.task import Figures, Matrix, Task
 from headstart.training.transfer import Fitted, Resuming, transfer
+from headstart.verbs import gathering
 
 REFIT = "refit"
 """Folder of the checkpoints of the model of all items, below those of the measured one."""
@@ -43,10 +43,6 @@ WORST = 50
 
 SEEN = 2000
 """Training items that are answered too, to see what was learned by heart."""
-
-
-BEGINNING = 200
-"""Characters of a text that are shown."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +62,8 @@ class Fit:
         reading: the options of `read`, to read the same data again.
         findings: what checks have found, by code, see `docs/checks.md`.
         refitted: the model has learned from the held-out items too, after it was measured.
+        shown: what the page shows besides, see `headstart.verbs.gathering`.
+        lang: of the page.
     """
 
     fitted: Fitted
@@ -81,6 +79,8 @@ class Fit:
     bundle: Path | None = None
     findings: list[Finding] = field(default_factory=list)
     refitted: bool = False
+    shown: dict[str, Any] = field(default_factory=dict, repr=False)
+    lang: str | None = None
 
     @property
     def model(self) -> Model:
@@ -117,8 +117,6 @@ class Fit:
 
     def save(self, path: str | Path) -> Bundle:
         """Write the bundle to the folder ``path``, with its report, and return it loaded."""
-        from headstart.report.html import write_report
-
         folder = Path(path)
         facts = {
             "strategy": self.fitted.strategy,
@@ -138,12 +136,22 @@ class Fit:
             "notes": self.notes,
             "checks": [one.to_json() for one in self.findings],
             "skipped": [one._asdict() for one in self.audit.rejected],
-            "versions": _versions(),
+            "versions": gathering.versions(),
         }
         made = bundles.save(self.model, folder, facts)
         self.audit.write_skipped(folder / "skipped.csv")
-        write_report(made)
+        self._write_page(made)
         return made
+
+    def _write_page(self, made: Bundle) -> None:
+        from headstart.report.fit_page import page
+        from headstart.report.words import Words, language
+
+        more = {**gathered(self), "folder": made.path.resolve().name}
+        if found := gathering.filters(self.model, made.tensors if self.fitted.history else {}):
+            more["filters"] = found
+        with written_aside(made.path / "report.html") as aside:
+            aside.write_text(page(made.facts, more, Words(language(self.lang))), encoding="utf-8")
 
 
 @takes(Fitting, OFFERED)
@@ -182,11 +190,14 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
     fitted = transfer(
         dataset, parts.train, entries, run, features=features, resuming=_resuming(run)
     )
-    outputs = fitted.model.outputs(dataset, parts.held_out, features=features, device=device)
+    described = fitted.model.described(dataset, parts.held_out, features=features, device=device)
+    outputs = fitted.model.head.logits(described)
     made = _checked(_result(fitted, found, parts, outputs, features, notes), features)
+    shown = _shown(made, described, outputs) | gathering.called("fit", dataset.root.name, run)
+    made = replace(made, reading=run.values(Reading), shown=shown, lang=run.lang)
     if run.refit:
         made = _refitted(made, entries, run, features)
-    result = _saved(replace(made, reading=run.values(Reading)), run.out)
+    result = _saved(made, run.out)
     result.seconds["total"] = time.perf_counter() - start
     return result
 
@@ -292,36 +303,51 @@ def _checked(made: Fit, features: Features | None) -> Fit:
     return replace(made, findings=found_in([*found, *figures]))
 
 
+def _shown(made: Fit, described: Matrix, outputs: Matrix) -> dict[str, Any]:
+    """Return what only this moment knows of the held-out items: where they lie, what was wrong."""
+    dataset, held_out, task = made.dataset, made.parts.held_out, made.model.task
+    rows = task.mistakes(outputs, dataset.labels[held_out], gathering.MISTAKES)
+    some = gathering.mapped(len(held_out))
+    return {
+        "mistakes": [{"item": dataset.names[int(held_out[i])]} | facts for i, facts in rows],
+        # Made when a page is: that takes longer than some fits.
+        "map": partial(
+            gathering.feature_map, dataset, held_out[some], described[some], outputs[some]
+        ),
+    }
+
+
+def gathered(made: Fit) -> dict[str, Any]:
+    """Return what the page of a fit shows besides its figures; pictures are made here."""
+    dataset, parts, figures = made.dataset, made.parts, made.evaluation
+    more = gathering.of_data(dataset, parts) | made.shown
+    low, high = figures.interval
+    mine = {"name": "this model", "value": figures.value, "low": low, "high": high}
+    least = gathering.floor(dataset, parts)
+    mistakes = [row["item"] for row in more.get("mistakes", [])]
+    drawn = more.get("map")
+    return {
+        **more,
+        **gathering.shown_items(dataset, parts, more, mistakes, made.findings),
+        "findings": made.findings,
+        "floors_shown": [mine, least] if least else [],
+        "map": drawn() if callable(drawn) else drawn,
+        "sample": "new-pictures" if dataset.kind == "image" else "one sentence, or a file",
+    }
+
+
 def _worst(task: Task, held_out: Dataset, outputs: Matrix) -> list[dict[str, Any]]:
     """Return the worst mistakes; those of texts with how they begin."""
     rows = task.mistakes(outputs, held_out.labels, WORST)
     return [
         {"item": held_out.names[i]}
         | facts
-        | ({"text": _beginning(held_out, i)} if held_out.kind == "text" else {})
+        | ({"text": gathering.beginning(held_out, i)} if held_out.kind == "text" else {})
         for i, facts in rows
     ]
-
-
-def _beginning(dataset: Dataset, index: int) -> str:
-    text = clean_text(dataset.content(index).decode("utf-8", "replace"))
-    return shorten(text, BEGINNING, placeholder=" …")
 
 
 def _plain(option: Any) -> Any:
     if isinstance(option, bool):
         return option
     return list(option) if isinstance(option, list | tuple) else str(option)
-
-
-def _versions() -> dict[str, str]:
-    import platform
-    from importlib.metadata import version
-
-    names = ("torch", "torchvision", "timm", "transformers", "tokenizers") + (
-        "onnxruntime",
-        "scikit-learn",
-        "numpy",
-        "Pillow",
-    )
-    return {"python": platform.python_version()} | {name: version(name) for name in names}

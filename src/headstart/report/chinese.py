@@ -1,0 +1,268 @@
+"""The page in Chinese: each template by its English form, with the same fields."""
+
+# ruff: noqa: E501, RUF001 - a line of Chinese is as long as it is, and has its own marks
+
+CHINESE: dict[str, str] = {
+    # -- a fit
+    "of {n} items that it was not trained on are answered right; the 95 % interval goes from "
+    "{low:.1f} to {high:.1f} %.": "是 {n} 个未参与训练的样本上的正确率；95% 区间为 {low:.1f} 至 {high:.1f}%。",
+    "The probabilities that it states are off by {off:.1f} points on average.": (
+        "它给出的概率平均偏差 {off:.1f} 个百分点。"
+    ),
+    "is macro-F1, the mean over labels of how well each is found, on {n} items that it was not "
+    "trained on; the 95 % interval goes from {ends} %.": (
+        "是宏平均 F1（各标签识别效果的平均值），基于 {n} 个未参与训练的样本；95% 区间为 {ends}%。"
+    ),
+    "Of {share} of them all labels are right.": "其中 {share} 的样本全部标签正确。",
+    "is R² on {n} items that it was not trained on: 1 is without error, 0 is what the mean would "
+    "do. Off by {off} on average.": (
+        "是 {n} 个未参与训练的样本上的 R²：1 表示毫无误差，0 相当于总是回答平均值。平均误差 {off}。"
+    ),
+    "It states no intervals: too few items.": "样本太少，不给出区间。",
+    "Its {stated} intervals hold the number of {held} of them.": "其 {stated} 区间包含了其中 {held} 的真值。",
+    "Trained on {n} items in {time}.": "用 {n} 个样本训练，耗时 {time}。",
+    "On new items like these expect {low:.1f} to {high:.1f} % right, against {share:.1f} % for "
+    "{floor}.": "对类似的新样本，预计正确率为 {low:.1f} 至 {high:.1f}%；“{floor}”的正确率为 {share:.1f}%。",
+    "Do not use it yet: it is not shown to be better than {floor} ({share:.1f} %). More labels, "
+    "another backbone or a larger held-out set may show it.": (
+        "先不要使用：尚不能证明它优于“{floor}”（{share:.1f}%）。增加标注、更换骨干网络或扩大留出集可能会有结论。"
+    ),
+    "this model": "本模型",
+    "always the largest class": "总是回答最大的类别",
+    "Against what needs no learning": "与无需学习的做法相比",
+    "By class, worst first": "各类别（由差到好）",
+    "By class": "各类别",
+    "By label": "各标签",
+    "Figures": "指标",
+    "figure": "指标",
+    "value": "数值",
+    "label": "标签",
+    "average precision": "平均精度",
+    "Not measured, for no item is held out: {n} classes.": "未测量（没有留出样本）的类别：{n} 个。",
+    "What is taken for what": "混淆情况",
+    "Confusion": "混淆矩阵",
+    "Rows: what an item is. Columns: what it was taken for.": "行：真实类别；列：被认作的类别。",
+    "Only the {n} of {of} classes that are confused most.": "仅显示 {of} 个类别中最易混淆的 {n} 个。",
+    "A number that is a link shows its items.": "点击带链接的数字可查看相应样本。",
+    "{a} taken for {b}": "{a} 被认作 {b}",
+    "back to the table": "回到表格",
+    "Most confident mistakes": "最自信的错误",
+    "Most surprising items": "最意外的样本",
+    "Farthest off": "偏差最大的样本",
+    "taken for {predicted} ({sure}), is {label}": "被认作 {predicted}（{sure}），实为 {label}",
+    "answered {predicted}, is {label}": "回答 {predicted}，实为 {label}",
+    "no label": "无标签",
+    "without labels": "无标签",
+    "Do its probabilities hold?": "概率可信吗？",
+    "stated probability, %": "给出的概率，%",
+    "answered right, %": "正确率，%",
+    "Stated probabilities against the share that is right": "给出的概率与实际正确率",
+    "On the dashed line a stated 80 % is right in 80 % of the cases. Bars: how many items.": (
+        "虚线上，给出 80% 时恰有 80% 正确。柱：样本数。"
+    ),
+    "Where items lie": "样本分布图",
+    "principal components": "主成分",
+    "Principal components of the features": "特征的主成分",
+    "t-SNE of the features": "特征的 t-SNE",
+    "{n} held-out items. Crosses are mistakes.": "{n} 个留出样本，叉号为错误。",
+    "In colour: the classes with the most mistakes.": "彩色：错误最多的类别。",
+    "Two principal components hold {share:.0f} % of the variance.": "两个主成分占方差的 {share:.0f}%。",
+    "How it learned": "学习过程",
+    "training": "训练",
+    "inner part": "内部验证部分",
+    "epoch": "轮次",
+    "loss": "损失",
+    "stage": "阶段",
+    "frozen below block": "冻结到第几块",
+    "time": "时间",
+    "inner accuracy": "内部正确率",
+    "inner macro F1": "内部宏平均 F1",
+    "inner R²": "内部 R²",
+    "Epochs": "各轮次",
+    "{n} epochs": "{n} 轮",
+    "Chosen: the epoch with the least loss on an inner part of the training items.": (
+        "选用：在训练样本的内部验证部分上损失最小的一轮。"
+    ),
+    "{n} stages, one after the other.": "先后 {n} 个阶段。",
+    "First filters": "第一层滤波器",
+    "before": "训练前",
+    "after": "训练后",
+    "Changed by {change:.1f} %.": "变化 {change:.1f}%。",
+    "How to use it": "如何使用",
+    "Where it lies: the folder that this page is in.": "模型就在本页所在的文件夹中。",
+    "Notes": "备注",
+    # -- a comparison
+    "comparison": "比较",
+    "{n} runs, {draws} draws of the labels.": "共 {n} 次运行，标注抽取 {draws} 次。",
+    "Measured on {n} held-out items.": "在 {n} 个留出样本上测量。",
+    "{n} runs were left out: the budget was spent": "预算用完，{n} 次运行未做",
+    "All side by side": "逐项比较",
+    "strategy": "策略",
+    "backbone": "骨干网络",
+    "shots": "每类标注数",
+    "all": "全部",
+    "a fit": "每次耗时",
+    "against the best": "与最佳相比",
+    "best": "最佳",
+    "lower": "较低",
+    "not distinguishable": "无法区分",
+    "only one draw": "只有一次抽取",
+    "stopped early": "提前停止",
+    "Dotted: what needs no transfer.": "点线：无需迁移的做法。",
+    "majority class": "多数类",
+    "How many labels": "需要多少标注",
+    "Score over the number of labels": "得分随标注数的变化",
+    "Bands: 95 % intervals.": "色带：95% 区间。",
+    "Dashed and hollow: the forecast, with its 80 % interval.": "虚线空心：预测及其 80% 区间。",
+    "labels a class": "每类标注数",
+    "labels in all": "标注总数",
+    "How good the forecast is": "预测的可靠程度",
+    "The same forecast, made from the smaller sizes alone.": "仅用较小规模所做的同样预测。",
+    "forecast": "预测",
+    "measured": "实测",
+    "inside": "在区间内",
+    "yes": "是",
+    "no": "否",
+    "What it costs": "代价",
+    "Score against the time of a fit": "得分与每次耗时",
+    "seconds a fit": "每次耗时（秒）",
+    "With {shots} labels a class.": "每类标注数：{shots}。",
+    "How to go on": "下一步",
+    # -- both
+    " to ": "–",
+    "{n} items": "{n} 项",
+    "{n} more": "另有 {n} 项",
+    "Before you believe it": "采信之前",
+    "The data": "数据",
+    "{n} to train, {m} held out": "训练 {n} 个，留出 {m} 个",
+    "labelled {label}, looks like {likely}": "标注为 {label}，看起来像 {likely}",
+    "like {like}": "与 {like} 相似",
+    "class": "类别",
+    "items": "样本数",
+    "recall": "召回率",
+    "precision": "精确率",
+    "accuracy": "正确率",
+    "macro F1": "宏平均 F1",
+    "micro F1": "微平均 F1",
+    "Not used": "未使用",
+    "How it was made": "生成方式",
+    "Seed {seed}, data {data}.": "随机种子 {seed}，数据指纹 {data}。",
+    "Seed {seed}.": "随机种子 {seed}。",
+    "Features {features}, training {train}.": "特征 {features}，训练 {train}。",
+    "{time} in all.": "共计 {time}。",
+    "{name} learned from {known}.": "{name} 学习自 {known}。",
+    "unknown data": "未知数据",
+    "Licence: {licence}.": "许可证：{licence}。",
+    "search": "搜索",
+    "copy": "复制",
+    "copied": "已复制",
+    # -- checks
+    "Held-out set too small": "留出集太小",
+    "Classes that were not measured": "未测量的类别",
+    "Classes with few items": "样本很少的类别",
+    "Held-out items that were trained on, or look like it": "留出样本参与过训练，或与训练样本相似",
+    "Labels that may be the same": "可能相同的标签",
+    "Likely label errors": "可能的标注错误",
+    "Training and held-out items differ": "训练样本与留出样本有差异",
+    "A shortcut explains a class": "某个类别可由捷径区分",
+    "Learned by heart": "死记硬背（过拟合）",
+    "Probabilities that promise too much or too little": "概率偏高或偏低",
+    "The backbone may not suit these items": "骨干网络可能不适合这些样本",
+    "Texts that were cut off": "被截断的文本",
+    "Very uneven classes": "类别极不均衡",
+    "The same content with different labels": "内容相同而标签不同",
+    "{n} held-out items tell the score to within {half:.1f} points only: what lies closer than that "
+    "cannot be told apart. For {widest:.0f} points about {needed} are needed.": (
+        "{n} 个留出样本只能把得分确定到 ±{half:.1f} 个百分点；更小的差别无法分辨。要达到 ±{widest:.0f} 个百分点，"
+        "约需 {needed} 个。"
+    ),
+    "{n} of {of} classes have no held-out item ({shown}): nothing is known of how well they are "
+    "answered, and the figures say nothing of them.": (
+        "{of} 个类别中有 {n} 个没有留出样本（{shown}）：其效果未知，各项指标也不反映它们。"
+    ),
+    "{n} of {of} classes have fewer than {few} items ({shown}): what is learned and measured of "
+    "them is mostly luck. Add items, or join classes.": (
+        "{of} 个类别中有 {n} 个少于 {few} 个样本（{shown}）：其学习与测量多凭运气。请增加样本或合并类别。"
+    ),
+    "'{largest}' has {times:.0f} times the items of '{smallest}': who always answers '{largest}' "
+    "is right in {share:.1f} % of the cases. Look at the recall of each class and not at the "
+    "accuracy; --class-weights weighs rare classes more.": (
+        "“{largest}”的样本数是“{smallest}”的 {times:.0f} 倍：总回答“{largest}”就有 {share:.1f}% 正确。"
+        "请看各类别的召回率而非正确率；--class-weights 可加大稀有类别的权重。"
+    ),
+    "labels that may be the same: {shown}. They are learned as different classes; if they are one, "
+    "write them alike in the data.": (
+        "可能相同的标签：{shown}。它们被当作不同类别学习；若本为一类，请在数据中统一写法。"
+    ),
+    "{n} of {of} held-out items look or read like a training item, and {exact} more were also in "
+    "the training part, from where they were taken out. Figures on such items are too good; keep "
+    "what belongs together (one scene, one patient, one text) in one part.": (
+        "{of} 个留出样本中有 {n} 个与训练样本相似；另有 {exact} 个同时出现在训练部分，已从中剔除。"
+        "在这类样本上的指标偏高；属于同一来源（同一场景、病人或文本）的样本应放在同一部分。"
+    ),
+    "{n} contents appear with different labels. Nobody knows which is right, so none of these "
+    "{copies} items is used.": "有 {n} 份内容带有不同标签，无从判断对错，因此这 {copies} 个样本均未使用。",
+    "about {n} of {of} training items seem to have a wrong label: models that have not seen them "
+    "are sure of another one. Look at those first; a wrong label costs more than a missing one.": (
+        "{of} 个训练样本中约有 {n} 个标注可能有误：未见过它们的模型确信是另一类。请先查看这些样本；"
+        "错误标注比缺少标注代价更大。"
+    ),
+    "a classifier tells training from held-out items of the same class in {told:.0f} % of the pairs "
+    "(50 % is chance): they come from different places. The figures are about the held-out ones; "
+    "see to it that those are like what will be asked.": (
+        "分类器能在 {told:.0f}% 的配对中区分同类的训练样本与留出样本（随机为 50%）：二者来源不同。"
+        "指标针对留出样本，请确保它们与实际使用时的样本相似。"
+    ),
+    "some classes can be told by {what} alone: {shown}. If that is chance of how the data were "
+    "gathered, the model learns it in place of what you mean; gather the classes alike.": (
+        "仅凭{what}就能区分某些类别：{shown}。若这只是采集数据时的偶然，模型学到的就是它而非你想要的；"
+        "请以相同方式采集各类别。"
+    ),
+    "size": "尺寸",
+    "border colour": "边框颜色",
+    "brightness": "亮度",
+    "text length": "文本长度",
+    "{trained:.1f} % of the {n} training items are answered right, but {value:.1f} % of the "
+    "held-out ones ({high:.1f} % at most): much is learned by heart. More labels help most; else a "
+    "strategy that trains less, or stronger --augment.": (
+        "{n} 个训练样本的正确率为 {trained:.1f}%，而留出样本仅为 {value:.1f}%（至多 {high:.1f}%）：多为死记硬背。"
+        "增加标注最有效；否则换训练更少的策略，或加强 --augment。"
+    ),
+    "after epoch {best} of {of} the loss on items that do not train rose again by {rise:.0f} % "
+    "while the training loss went on falling: the rest was learned by heart. Epoch {best} was kept; "
+    "fewer --epochs save time.": (
+        "共 {of} 轮，第 {best} 轮之后，未参与训练部分的损失回升 {rise:.0f}%，而训练损失继续下降：之后只是死记硬背。"
+        "已保留第 {best} 轮；减少 --epochs 可省时间。"
+    ),
+    "the model states {stated:.1f} % on average and is right in {right:.1f} % ({low:.1f} to "
+    "{high:.1f}): it promises too much. Do not decide by its probabilities alone.": (
+        "模型给出的概率平均为 {stated:.1f}%，实际正确率为 {right:.1f}%（{low:.1f} 至 {high:.1f}）：偏于自信。"
+        "不要只凭其概率作决定。"
+    ),
+    "the model states {stated:.1f} % on average and is right in {right:.1f} % ({low:.1f} to "
+    "{high:.1f}): it promises too little. A threshold on its probabilities refuses too much.": (
+        "模型给出的概率平均为 {stated:.1f}%，实际正确率为 {right:.1f}%（{low:.1f} 至 {high:.1f}）：偏于保守。"
+        "按其概率设阈值会拒绝过多。"
+    ),
+    "{name} does not know this script or language: {unknown:.0f} % of the pieces are unknown to it "
+    "and {single:.0f} % are single characters. Take an encoder that learned from such texts, a "
+    "multilingual one for example.": (
+        "{name} 不认识这种文字或语言：{unknown:.0f}% 的词元未知，{single:.0f}% 为单个字符。"
+        "请换用学过此类文本的编码器，例如多语言编码器。"
+    ),
+    "{share:.0f} % of the texts are longer than the {most} tokens that {name} reads, and {lost:.0f} "
+    "% of all tokens are not read. --max-length reads more where the encoder can.": (
+        "{share:.0f}% 的文本超过 {name} 所读的 {most} 个词元，全部词元中有 {lost:.0f}% 未被读取。"
+        "若编码器允许，--max-length 可读得更多。"
+    ),
+    "the pictures are {side:.0f} pixels wide and {name} reads {size}: they are blown up, which "
+    "costs time and brings nothing. --image-size {better} reads them faster.": (
+        "图片宽 {side:.0f} 像素，而 {name} 读取 {size} 像素：放大只费时间而无益处。--image-size {better} 更快。"
+    ),
+    "the pictures look unlike what {name} learned from: normalised, their mean is {centre:.1f} "
+    "(about 0 is usual) and their spread {spread:.1f} (about 1). Drawings, scans and inverted "
+    "pictures do; train more of the network, or take one that learned from such.": (
+        "这些图片与 {name} 学过的不同：归一化后均值为 {centre:.1f}（通常约为 0），离散度为 {spread:.1f}（通常约为 1）。"
+        "绘画、扫描件和反色图片常如此；请训练网络的更多部分，或换用学过此类图片的网络。"
+    ),
+}
