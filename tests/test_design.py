@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import bars, truth
 
 import headstart
+from conftest import bars, truth
 from headstart.data.arrays import from_items
 from headstart.data.split import Split
 from headstart.errors import DataError, UsageError
