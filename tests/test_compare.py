@@ -16,7 +16,10 @@ import pytest
 
 import headstart
 from conftest import answers, bars, truth
+from headstart.backbones.registry import resolve
+from headstart.boundary.affordable import affordable
 from headstart.boundary.inputs import Inputs
+from headstart.data.arrays import from_items
 from headstart.errors import DataError, HeadstartError, UsageError
 from headstart.evaluation import compare as module
 from headstart.evaluation import record
@@ -131,13 +134,87 @@ def test_all_strategies_see_the_same_items(seen: Any, glyph_graph: Any) -> None:
     assert result.unfinished == 0
 
 
-def test_the_budget_leaves_out_what_would_come_after(monkeypatch: Any, glyph_graph: Any) -> None:
-    now = iter(range(100))
-    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(now)))
-    result = headstart.compare(bars(), strategies=["frozen"], draws=9, budget=3.5)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that moves by a second a run, and that tests may move on."""
+    now, real = [0.0], module._Bench.run
+
+    def run(self: Any, job: Any) -> Run:
+        now[0] += 1
+        return real(self, job)
+
+    monkeypatch.setattr(module._Bench, "run", run)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_the_budget_leaves_out_what_would_come_after(clock: Any, glyph_graph: Any) -> None:
+    result = headstart.compare(bars(), strategies=["frozen"], draws=9, budget=4.5)
     assert 1 < len(result.runs) < 9
     assert len(result.runs) + result.unfinished == 9
     assert [run.draw for run in result.runs] == list(range(len(result.runs)))
+
+
+def test_a_budget_takes_cheap_strategies_first(clock: Any, glyph_graph: Any) -> None:
+    how: dict[str, Any] = {"draws": 3, "options": ONE, "val": 0.5}
+    noise = np.random.default_rng(0).integers(0, 255, (40, 8, 8)).astype(np.uint8)
+    data = from_items(noise, ["a", "b"] * 20)
+    found = headstart.compare(data, strategies=["partial:-1", "frozen"], budget=90.0, **how)
+    assert [run.strategy for run in found.runs] == ["frozen"] * 3 + ["partial:-1"] * 3
+    usual = headstart.compare(data, strategies=["partial:-1", "frozen"], **how)
+    assert [run.strategy for run in usual.runs] == ["partial:-1", "frozen"] * 3
+
+
+def test_what_can_not_be_told_from_the_best_is_not_trained(clock: Any, glyph_graph: Any) -> None:
+    how: dict[str, Any] = {"strategies": ["partial:-1", "frozen"], "draws": 3, "options": ONE}
+    found = headstart.compare(bars(), budget=90.0, **how)
+    assert {run.strategy for run in found.runs} == {"frozen"}, "all are right, nothing is ahead"
+    assert [cell[1] for cell in found.stopped] == ["partial:-1"]
+    assert found.unfinished == 0
+    assert found.advice is not None and "left out" in found.advice.more
+
+
+def test_a_run_ends_when_the_budget_does(
+    clock: Any, monkeypatch: pytest.MonkeyPatch, glyph_graph: Any
+) -> None:
+    real = module.transfer
+
+    def slow(*args: Any, **how: Any) -> Fitted:
+        clock[0] += 30 * (args[3].strategy != "frozen")
+        return real(*args, **how)
+
+    monkeypatch.setattr(module, "transfer", slow)
+    noise = np.random.default_rng(0).integers(0, 255, (40, 8, 8)).astype(np.uint8)
+    data = from_items(noise, ["a", "b"] * 20)
+    found = headstart.compare(
+        data, strategies=["frozen", "partial:-1"], draws=2, budget=20.0, val=0.5, options=ONE
+    )
+    assert [run.strategy for run in found.runs] == ["frozen"] * 2
+    assert found.unfinished == 2
+
+
+def test_as_many_items_are_read_as_there_is_time_for(glyph_graph: Any, caplog: Any) -> None:
+    data = bars(per_class=100)
+    entries = [[resolve("glyphs")]]
+    with caplog.at_level("INFO", "headstart"):
+        some = affordable(data, entries, -1.0)
+    assert len(some) == 64 and "64 of 200 items" in caplog.text
+    assert {some.said(i) for i in range(64)} == {"bar 0", "bar 1"}, "drawn at random"
+    assert affordable(data, entries, float("inf")) is data
+
+
+def test_a_comparison_concludes(glyph_graph: Any, tmp_path: Path) -> None:
+    data = bars(per_class=30)
+    how: dict[str, Any] = {"strategies": ["frozen"], "shots": [1, 2, 4], "draws": 3, "goal": 0.99}
+    found = headstart.compare(data, out=tmp_path / "c", fit=True, **how)
+    said = json.loads((tmp_path / "c" / "compare.json").read_text())
+    assert said["advice"].keys() == {"backbone", "strategy", "shots", "sentence", "more"}
+    assert [one["name"] for one in said["floors"]] == ["constant answer"]
+    assert said["floors"][0]["mean"] == pytest.approx(0.5)
+    assert found.goal is None or found.goal.score == 0.99
+    assert headstart.load(tmp_path / "c" / "model").facts["strategy"] == "frozen"
+    with pytest.raises(UsageError, match="give the folder out"):
+        headstart.compare(data, fit=True, **how)
 
 
 def test_no_budget_is_too_small_for_one_run(glyph_graph: Any) -> None:
@@ -322,7 +399,7 @@ def test_a_full_disk_stops_no_comparison(
     monkeypatch.setattr(record, "written_aside", full)
     found = headstart.compare(bars(), strategies=["frozen"], draws=2, out=tmp_path)
     assert len(found.runs) == 2
-    assert caplog.text.count("cannot be kept") == 2
+    assert caplog.text.count("cannot be kept") == 3, "after each run, and in the end"
 
 
 @pytest.mark.parametrize(

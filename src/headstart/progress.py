@@ -7,6 +7,7 @@ below only wraps its loops in `track`.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,6 +37,28 @@ def reporting(reporter: Reporter) -> Iterator[None]:
         yield
     finally:
         _reporter.reset(token)
+
+
+class OutOfTimeError(Exception):
+    """What is done took longer than it may, see `until`."""
+
+
+@contextmanager
+def until(moment: float) -> Iterator[None]:
+    """Let whatever is tracked inside the ``with`` block end at ``moment`` of the monotonic clock.
+
+    Raises:
+        OutOfTimeError: from within `track`, after the item that was passed on last.
+    """
+    outer = _reporter.get()
+
+    def report(label: str, done: int, total: int | None) -> None:
+        outer(label, done, total)
+        if time.monotonic() > moment:
+            raise OutOfTimeError(label)
+
+    with reporting(report):
+        yield
 
 
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:

@@ -73,3 +73,20 @@ class Forecast:
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain values; ``measured`` only where it is known."""
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How many labels a wished score needs; None for more than ten times those that were measured.
+
+    Attributes:
+        score: that is wished.
+        labels: in all, as expected.
+        low: with luck: where the upper end of the forecast's 80 % interval gets there.
+        high: without: where its lower end does.
+    """
+
+    score: float
+    labels: int | None
+    low: int | None
+    high: int | None

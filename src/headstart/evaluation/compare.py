@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from itertools import starmap
 from math import inf
 from multiprocessing import get_context, parent_process
+from typing import Self
 
 from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
+from headstart.evaluation import racing
 from headstart.evaluation.design import Design, Part
-from headstart.evaluation.runs import Comparison, HeldOut, Run, Shots
-from headstart.progress import log, track
+from headstart.evaluation.runs import Cell, Comparison, HeldOut, Run, Shots, samples
+from headstart.progress import OutOfTimeError, log, track, until
 from headstart.settings.table import Carried, Comparing, Options
 from headstart.strategies.registry import strategy
 from headstart.tasks.answers import Answers, answered, joined
@@ -37,6 +38,7 @@ def compare(
     *,
     device: str,
     workers: int,
+    moment: float = inf,
     done: Sequence[Run] = (),
     keep: Callable[[Comparison], None] = lambda result: None,
 ) -> Comparison:
@@ -53,30 +55,59 @@ def compare(
         device: "cpu", "cuda" or "mps".
         workers: processes that fit side by side and share the cores: networks for a laptop cannot
             keep several cores busy. Sums over other numbers of threads round differently.
+        moment: of the monotonic clock at which it must end; then cheap strategies come first,
+            and those are dropped that can hardly be the best any more.
         done: runs of an earlier, like comparison, which are part of the result and not run again.
         keep: is given the comparison so far after each run.
     """
     bench = _Bench(dataset, design, tuple(candidates), run, run.seed, device)
-    finished = {(one.backbone, one.strategy, one.shots, one.draw) for one in done}
-    # Draw by draw and not strategy by strategy: cut short by the budget, all have equal draws.
-    jobs = [
+    finished = {(*one.cell, one.draw) for one in done}
+    jobs = [job for job in _jobs(bench, run) if (*bench.cell(job), job.draw) not in finished]
+    result = Comparison(tuple(done), HeldOut.of(dataset, design.held_out), len(jobs))
+    first = True
+    with _Crew(bench, workers) as crew:
+        for batch in _rounds(bench, jobs, races=moment < inf):
+            kept = _worth(bench, batch, result) if moment < inf else batch
+            dropped = {bench.cell(job) for job in batch} - {bench.cell(job) for job in kept}
+            result = replace(result, stopped=result.stopped | dropped)
+            timed = [(job, inf if first and not k else moment) for k, job in enumerate(kept)]
+            first = first and not kept
+            for one in track(crew.run(timed), "runs", len(kept)):
+                runs = (*result.runs, one)
+                result = replace(result, runs=runs, unfinished=len(done) + len(jobs) - len(runs))
+                keep(result)
+    ran = {(*one.cell, one.draw) for one in result.runs}
+    left = [bench.cell(job) for job in jobs if (*bench.cell(job), job.draw) not in ran]
+    return replace(result, unfinished=sum(cell not in result.stopped for cell in left))
+
+
+def _jobs(bench: _Bench, run: Comparing) -> list[_Job]:
+    """Return all jobs, draw by draw: cut short, all strategies have equal draws."""
+    return [
         _Job(number, n, which, name)
         for number in range(run.draws)
         for n in run.shots
-        for which in range(len(candidates))
+        for which in range(len(bench.candidates))
         for name in run.strategies
-        if (candidates[which][0], name, n, number) not in finished
     ]
-    deadline = time.monotonic() + (run.budget if run.budget is not None else inf)
-    runs = list(done)
-    about = HeldOut.of(dataset, design.held_out)
-    result = Comparison(tuple(runs), about, len(jobs))
-    answers = track(_run_all(bench, jobs, workers, deadline), "runs", len(jobs))
-    for left, one in enumerate(answers, 1):
-        runs.append(one)
-        result = Comparison(tuple(runs), about, len(jobs) - left)
-        keep(result)
-    return result
+
+
+def _rounds(bench: _Bench, jobs: Sequence[_Job], *, races: bool) -> list[list[_Job]]:
+    """Return the jobs in rounds, between which cells may be dropped: cheap ones first."""
+    if not races:
+        return [list(jobs)] if jobs else []
+    rounds: dict[tuple[bool, int], list[_Job]] = {}
+    for job in jobs:
+        rounds.setdefault((not bench.solves(job), job.draw), []).append(job)
+    return [rounds[key] for key in sorted(rounds)]
+
+
+def _worth(bench: _Bench, batch: Sequence[_Job], result: Comparison) -> list[_Job]:
+    """Return the jobs whose cells may still win, and those that train only where there is room."""
+    found = samples(result.runs, result.kind.share)
+    lost = racing.hopeless(found) | result.stopped
+    open_ = racing.room(found)
+    return [job for job in batch if bench.cell(job) not in lost and (open_ or bench.solves(job))]
 
 
 @dataclass(frozen=True)
@@ -98,9 +129,21 @@ class _Bench:
     seed: int
     device: str
 
-    def within(self, job: _Job, until: float) -> Run | None:
-        """Run ``job``, unless the clock, which all processes share, is past ``until``."""
-        return self.run(job) if time.monotonic() <= until else None
+    def within(self, job: _Job, moment: float) -> Run | None:
+        """Run ``job``, unless the clock, which all processes share, is or gets past ``moment``."""
+        if time.monotonic() > moment:
+            return None
+        if moment == inf:
+            return self.run(job)
+        try:
+            with until(moment):
+                return self.run(job)
+        except OutOfTimeError:
+            return None
+
+    def cell(self, job: _Job) -> Cell:
+        """Return what ``job`` is a run of."""
+        return self.candidates[job.candidate][0], job.strategy, job.shots
 
     def run(self, job: _Job) -> Run:
         """Fit one strategy on one draw, or on its folds, and measure it."""
@@ -134,34 +177,49 @@ class _Bench:
         return strategy(job.strategy).solves
 
 
-def _run_all(bench: _Bench, jobs: Sequence[_Job], workers: int, deadline: float) -> Iterator[Run]:
-    """Yield the runs in the order of the jobs; the first one is run whatever the deadline."""
-    timed = [(job, deadline if number else inf) for number, job in enumerate(jobs)]
-    answers = _side_by_side(bench, timed, workers) if workers > 1 else starmap(bench.within, timed)
-    return (run for run in answers if run)
+class _Crew:
+    """Who runs jobs: this process, and others beside it for what trains."""
 
+    def __init__(self, bench: _Bench, workers: int) -> None:
+        self._bench, self._workers = bench, workers
+        self._pool: ProcessPoolExecutor | None = None
 
-def _side_by_side(
-    bench: _Bench, jobs: Sequence[tuple[_Job, float]], workers: int
-) -> Iterator[Run | None]:
-    # Without the features, which only solved heads need, and which stay in this process.
-    light = replace(bench, candidates=tuple((n, e, None) for n, e, _ in bench.candidates))
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_enter, initargs=(light, workers)
-    )
-    try:
-        futures: list[Future[Run | None] | None] = [
-            None if bench.solves(job) else pool.submit(_work, job, until) for job, until in jobs
-        ]
-        for future, (job, until) in zip(futures, jobs, strict=True):
-            yield future.result() if future else bench.within(job, until)
-    except BrokenProcessPool as error:
-        raise HeadstartError(
-            f"one of {workers} fits side by side was killed, probably for want of memory; "
-            "try --workers 1."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def run(self, jobs: Sequence[tuple[_Job, float]]) -> Iterator[Run]:
+        """Yield the runs in the order of the jobs, each with the moment at which it must end."""
+        try:
+            futures = [self._sent(job, end) for job, end in jobs]
+            for future, (job, end) in zip(futures, jobs, strict=True):
+                found = future.result() if future else self._bench.within(job, end)
+                if found:
+                    yield found
+        except BrokenProcessPool as error:
+            raise HeadstartError(
+                f"one of {self._workers} fits side by side was killed, probably for want of "
+                "memory; try --workers 1."
+            ) from error
+
+    def _sent(self, job: _Job, end: float) -> Future[Run | None] | None:
+        """Send ``job`` to another process; None for one that is done in this one."""
+        if self._workers < 2 or self._bench.solves(job):
+            return None
+        if self._pool is None:
+            # Without the features, which only solved heads need, and which stay in this process.
+            names = tuple((name, entries, None) for name, entries, _ in self._bench.candidates)
+            light = replace(self._bench, candidates=names)
+            self._pool = ProcessPoolExecutor(
+                self._workers,
+                get_context("spawn"),
+                initializer=_enter,
+                initargs=(light, self._workers),
+            )
+        return self._pool.submit(_work, job, end)
 
 
 _entered: list[_Bench] = []
@@ -185,5 +243,5 @@ def _follow() -> None:
         os._exit(1)
 
 
-def _work(job: _Job, until: float) -> Run | None:
-    return _entered[0].within(job, until)
+def _work(job: _Job, moment: float) -> Run | None:
+    return _entered[0].within(job, moment)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.data.dataset import Dataset
-from headstart.evaluation.advice import Advice, Floor, Forecast
+from headstart.evaluation.advice import Advice, Floor, Forecast, Goal
 from headstart.evaluation.luck import Interval, Sample, interval, lower, paired
 from headstart.findings import Finding
 from headstart.tasks.answers import Answers
@@ -141,6 +141,7 @@ class Comparison:
         advice: what to take.
         forecast: what more labels should bring, an 80 % interval a row.
         backtest: forecasts of sizes that were measured, made from the smaller ones.
+        goal: how many labels a wished score needs.
         findings: what checks have found, by code.
     """
 
@@ -152,6 +153,7 @@ class Comparison:
     advice: Advice | None = None
     forecast: tuple[Forecast, ...] = ()
     backtest: tuple[Forecast, ...] = ()
+    goal: Goal | None = None
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -200,6 +202,7 @@ class Comparison:
             "advice": asdict(self.advice) if self.advice else None,
             "forecast": [one.to_json() for one in self.forecast],
             "backtest": [one.to_json() for one in self.backtest],
+            "goal": asdict(self.goal) if self.goal else None,
             "checks": [one.to_json() for one in self.findings],
         }
 

@@ -173,8 +173,22 @@ def sweep(result: Comparison) -> None:
 
 def _left_out(result: Comparison) -> None:
     checks(result.findings)
+    for floor in result.floors:
+        span = result.kind.shown_span(floor.low, floor.high)
+        print(f"floor, {floor.shots}: {floor.name} {result.kind.shown(floor.mean)} ({span})")
+    ran = {run.cell for run in result.runs}
+    _cells("stopped, could hardly be the best any more", result.stopped & ran)
+    _cells("left out, could not be told from the best", result.stopped - ran)
     if result.unfinished:
         print(f"{result.unfinished} runs were left out: the budget was spent")
+    if result.advice:
+        print(f"\n{result.advice.sentence}\n{result.advice.more}")
+
+
+def _cells(why: str, cells: Iterable[tuple[object, ...]]) -> None:
+    names = sorted(" ".join(map(str, cell)) for cell in cells)
+    if names:
+        print(f"{why}: {', '.join(names)}")
 
 
 def save_comparison(

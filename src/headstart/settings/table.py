@@ -326,8 +326,17 @@ class Comparing(Reading, Kept, Paged, HeldOut, Placed, Seeded, Options):
         least=0,
     )
     budget: float | None = option(
-        None, "Time at most: 90s, 10m, 2h.", parse=seconds, least=0, decides=False
+        None,
+        "Time at most: 90s, 10m, 2h. Then cheap strategies come first, and what can hardly be the "
+        "best is dropped.",
+        parse=seconds,
+        least=0,
+        decides=False,
     )
+    goal: float | None = option(
+        None, "A score, 0..1; says how many labels it needs.", above=0, below=1, decides=False
+    )
+    fit: bool = option(False, "Fit what is best, to out/model.", decides=False)
     workers: int = option(
         1,
         "Fits side by side, in processes of their own; 0 for 2 on a CPU, the command line's way.",

@@ -44,8 +44,8 @@ def of_parts(parts: npt.NDArray[np.float64]) -> tuple[float, float]:
     Args:
         parts: shape (N,), see `headstart.tasks.scores`.
 
-    >>> of_parts(np.array([1.0] * 96 + [0.0] * 4)) == wilson(96, 100)
-    True
+    >>> [round(x, 3) for x in of_parts(np.array([1.0] * 96 + [0.0] * 4))]
+    [0.902, 0.984]
     """
     n = len(parts)
     known = bool(n) and math.isfinite(float(parts.mean()))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy.typing as npt
 
 from headstart.backbones.choice import DEFAULT, entries_for, require_learners
 from headstart.backbones.entry import Entry
+from headstart.boundary.affordable import affordable
 from headstart.boundary.extract import look
 from headstart.checks.held_out import small
 from headstart.checks.run import found_in, of_split
@@ -23,19 +26,29 @@ from headstart.data.split import Split, require_held_out, split
 from headstart.errors import UsageError
 from headstart.evaluation.compare import Candidate
 from headstart.evaluation.compare import compare as compare_runs
+from headstart.evaluation.conclusions import concluded
 from headstart.evaluation.design import Design, fixed, folded, folds_for
 from headstart.evaluation.record import Record
 from headstart.evaluation.runs import Comparison
 from headstart.findings import Finding
 from headstart.progress import log
 from headstart.report.tables import save_comparison
-from headstart.settings.option import deciding
+from headstart.settings.option import deciding, table
 from headstart.settings.table import Comparing, Options
 from headstart.settings.taking import takes
 from headstart.store import digest
-from headstart.strategies.registry import OFFERED, require_kinds, require_targets, strategies
+from headstart.strategies.registry import (
+    OFFERED,
+    require_kinds,
+    require_targets,
+    strategies,
+    strategy,
+)
 from headstart.tasks.intervals import wilson
 from headstart.verbs import gathering
+
+READING, RUNNING = 0.5, 0.85
+"""Shares of a budget after which no more items are read, and no run is begun or goes on."""
 
 
 @takes(Comparing, OFFERED)
@@ -44,6 +57,10 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
 
     Processes are started anew, so a script that asks for more than one worker needs
     ``if __name__ == "__main__":``.
+
+    With a ``budget`` cheap strategies come first, and what can hardly be the best is dropped; where
+    there is not time for all items, a random part of them is read. ``fit`` leaves the fitted
+    winner in ``out/model``.
 
     ``out`` is a folder for ``compare.json``, which is up to date after each run, and in the end for
     ``runs.csv`` and ``curves.png``; ``resume`` takes the runs that it holds as done, also where now
@@ -55,6 +72,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
         DataError: nothing sensible can be trained on.
         BackboneError: a backbone or its weights are not here.
     """
+    start = time.monotonic()
     _require_runs(run)
     chosen, device = strategies(run.strategies, run), pick(run.device)
     dataset = given(data, labels, run)
@@ -63,6 +81,9 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     named = _named(dataset, run)
     solves = any(one.solves for one in chosen)
     how: dict[str, Any] = {"solves": solves, "device": device, "seed": run.seed}
+    if run.budget is not None and solves:
+        until = start + READING * run.budget
+        dataset = affordable(dataset, [*named.values()], until, device=device, seed=run.seed)
     found, features = look(dataset, [*named.values()], **how)
     candidates = list(zip(named, named.values(), features, strict=True))
     dataset = found.dataset
@@ -70,6 +91,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     record = (
         Record(run.out, _settings(run, dataset, found, design, named, device)) if run.out else None
     )
+    moment = inf if run.budget is None else start + RUNNING * run.budget
     result = compare_runs(
         dataset,
         design,
@@ -77,14 +99,49 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
         run,
         device=device,
         workers=run.workers or usual_workers(device),
+        moment=moment,
         done=record.runs(dataset.known.take(design.held_out)) if record and run.resume else (),
         keep=record.keep if record else lambda result: None,
     )
-    findings = [*_checked(found, design, candidates, run.seed), *_carried(result)]
+    result = concluded(result, dataset, design, run, moment)
+    findings = _carried(result)
+    if time.monotonic() <= moment:
+        findings += _checked(found, design, candidates, run.seed)
+    else:
+        log.info("the budget was spent: the data were not checked, see headstart audit")
     result = replace(result, findings=tuple(found_in(findings)))
+    if record:
+        record.keep(result)
     if run.out:
         save_comparison(result, run.out, _gathered(result, found, design, run), run.lang)
+    if run.fit:
+        _fitted(result, dataset, run)
     return result
+
+
+def _fitted(result: Comparison, dataset: Dataset, run: Comparing) -> None:
+    """Fit what the advice says, on all training items, to ``out/model``."""
+    from headstart.verbs.fit import fit
+
+    assert result.advice is not None and run.out is not None
+    shared = {name: getattr(run, name) for name in ("seed", "device", "val", "task")}
+    more = {name: getattr(run, name) for name in run.given if name in table(Options)}
+    own = _read_by(result.advice.strategy, more)
+    made = fit(
+        dataset,
+        strategy=result.advice.strategy,
+        backbone=result.advice.backbone,
+        out=run.out / "model",
+        **shared,
+        **own,
+    )
+    log.info("fitted: %s", made.bundle)
+
+
+def _read_by(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the options that the strategy reads."""
+    rows, kind = table(Options), type(strategy(name))
+    return {key: value for key, value in options.items() if kind.reads(rows[key])}
 
 
 def _design(dataset: Dataset, found: Audit, run: Comparing) -> Design:
@@ -159,6 +216,8 @@ def _require_runs(run: Comparing) -> None:
             "compare needs at least one strategy, and shots of 1 or more (or 'all'); "
             f"got {list(run.strategies)}, {list(run.shots)}."
         )
+    if run.fit and run.out is None:
+        raise UsageError("fit leaves the fitted winner in out/model; give the folder out.")
 
 
 def _named(dataset: Dataset, run: Comparing) -> dict[str, tuple[Entry, ...]]:

@@ -1,0 +1,180 @@
+"""What to take of all that was compared, in two sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.evaluation.advice import Advice, Floor, Forecast, Goal
+from headstart.evaluation.bias import Corrected, corrected
+from headstart.evaluation.luck import Sample, gap, paired
+from headstart.evaluation.runs import Cell, Run, samples
+from headstart.tasks.task import Task
+
+CLOSE = 0.5
+"""Level of the interval of a difference within which the cheaper one is taken."""
+
+CHEAPER = 0.5
+"""Share of the price from which on a cell is called cheaper."""
+
+TENTH = 0.1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The cell to take among those of the most labels.
+
+    Attributes:
+        cell: backbone, strategy, shots.
+        estimate: what it should reach, with the luck of being chosen taken off.
+        seconds: mean time of a run.
+        cheap: the best of those that cost a tenth, its mean and its time; None without.
+    """
+
+    cell: Cell
+    estimate: Corrected
+    seconds: float
+    cheap: tuple[Cell, float, float] | None
+
+
+def choose(runs: Sequence[Run], task: Task) -> Choice:
+    """Return the best cell of the most labels, or the cheapest that is hardly apart from it.
+
+    Cells with fewer runs than half of the others' are not looked at.
+    """
+    every = samples(runs, task.share)
+    trained = max(one.trained for one in every.values())
+    found = {cell: one for cell, one in every.items() if one.trained == trained}
+    most = max(len(one.scores) for one in found.values())
+    found = {cell: one for cell, one in found.items() if 2 * len(one.scores) >= min(most, 2)}
+    price = {cell: _price(runs, cell) for cell in found}
+    best = max(found, key=lambda cell: found[cell].mean)
+    cell = min(
+        (c for c in found if c == best or _close(found[best], found[c], price[best], price[c])),
+        key=lambda c: price[c],
+    )
+    cells = list(found)
+    estimate = corrected(paired([*found.values()]), cells.index(cell))
+    tenth = [c for c in found if price[c] <= TENTH * price[cell]]
+    cheap = max(tenth, key=lambda c: found[c].mean, default=None)
+    rest = (cheap, found[cheap].mean, price[cheap]) if cheap else None
+    return Choice(cell, estimate, price[cell], rest)
+
+
+def _close(best: Sample, mine: Sample, price: float, own: float) -> bool:
+    ahead, behind = paired([best, mine])
+    return own <= CHEAPER * price and gap(ahead, behind, level=CLOSE).low <= 0
+
+
+def _price(runs: Sequence[Run], cell: Cell) -> float:
+    return float(np.mean([run.seconds for run in runs if run.cell == cell]))
+
+
+def advise(
+    runs: Sequence[Run],
+    task: Task,
+    *,
+    floors: Sequence[Floor] = (),
+    forecast: Sequence[Forecast] = (),
+    goal: Goal | None = None,
+    skipped: bool = False,
+) -> Advice:
+    """Return what to take, and what would change the answer.
+
+    Args:
+        runs: all of them.
+        task: what was predicted.
+        floors: what it is held against.
+        forecast: what more labels should bring.
+        goal: what a wished score needs.
+        skipped: whether costly strategies were left out because nobody could have told them apart.
+    """
+    choice = choose(runs, task)
+    backbone, strategy, shots = choice.cell
+    found = choice.estimate
+    share = f"{task.shown(found.estimate)} (95 %: {task.shown_span(found.low, found.high)})"
+    parts = [
+        f"Take {strategy} on {backbone}: expect {task.score.replace('_', ' ')} {share} at "
+        f"{_seconds(choice.seconds)} a fit"
+    ]
+    if choice.cheap:
+        (other, way, _), mean, seconds = choice.cheap
+        parts.append(f"; {way} on {other} costs {_seconds(seconds)} and reaches {task.shown(mean)}")
+    beaten = [one for one in floors if one.shots in (shots, "all") and one.mean >= found.low]
+    if beaten:
+        names = ", ".join(f"{one.name} ({task.shown(one.mean)})" for one in beaten)
+        parts.append(f"; it is not clearly above what needs no backbone: {names}")
+    more = _more(runs, task, choice, forecast, goal, skipped=skipped)
+    return Advice(backbone, strategy, shots, "".join(parts) + ".", more)
+
+
+def _more(
+    runs: Sequence[Run],
+    task: Task,
+    choice: Choice,
+    forecast: Sequence[Forecast],
+    goal: Goal | None,
+    *,
+    skipped: bool,
+) -> str:
+    """Return the second sentence: more labels, or more held-out items, and how many."""
+    every = samples(runs, task.share)
+    found = {cell: one for cell, one in every.items() if cell[2] == choice.cell[2]}
+    said = []
+    needed = held_out_needed(found)
+    if needed:
+        mine = next(iter(found.values())).scores.shape[1]
+        said.append(
+            f"to tell the next best apart it would take about {needed} held-out items "
+            f"instead of {mine}"
+        )
+    mine_ahead = [f for f in forecast if (f.backbone, f.strategy) == choice.cell[:2]]
+    if mine_ahead:
+        row = mine_ahead[0]
+        span = task.shown_span(row.low, row.high)
+        said.append(f"{row.labels} labels should bring {task.shown(row.mean)} (80 %: {span})")
+    if goal:
+        said.append(_goal(goal, task))
+    if skipped:
+        said.append(
+            "strategies that train were left out, for nothing could be ahead by more than the "
+            "band; a bigger held-out set would make room for them"
+        )
+    if not said:
+        return "Measure more numbers of labels (--shots 8,32,128) to see what more would bring."
+    text = "; ".join(said)
+    return text[0].upper() + text[1:] + "."
+
+
+def _goal(goal: Goal, task: Task) -> str:
+    wanted = task.shown(goal.score)
+    if goal.labels is None:
+        return f"{wanted} is out of sight: ten times these labels are not expected to bring it"
+    most = "more than can be said" if goal.high is None else str(goal.high)
+    return f"{wanted} needs about {goal.labels} labels in all (80 %: {goal.low} to {most})"
+
+
+def held_out_needed(found: Mapping[Cell, Sample]) -> int | None:
+    """Return how many items would tell the best from the next one, were the gap as it seems.
+
+    The width of the interval falls with the square root of their number. None where they are told
+    apart already, are the same, or would need more than a hundred times the items.
+    """
+    if len(found) < 2:
+        return None
+    order = sorted(found.values(), key=lambda one: -one.mean)
+    best, mine = paired(order[:2])
+    mean, low, high = gap(best, mine)
+    if low > 0 or mean <= 0:
+        return None
+    n = best.scores.shape[1]
+    needed = n * ((high - low) / 2 / mean) ** 2
+    return int(round(needed, -1)) if needed < 100 * n else None
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
