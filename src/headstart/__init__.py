@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headstart.estimator import TransferClassifier
     from headstart.settings.table import Options
     from headstart.strategies.plan import Plan
+    from headstart.verbs.adapt import adapt
     from headstart.verbs.audit import audit
     from headstart.verbs.compare import compare
     from headstart.verbs.demo import demo
@@ -42,6 +43,7 @@ _HOME = {
     "Plan": "strategies.plan",
     "TransferClassifier": "estimator",
     "TransferRegressor": "estimator",
+    "adapt": "verbs.adapt",
     "audit": "verbs.audit",
     "available": "backbones.registry",
     "compare": "verbs.compare",
@@ -66,6 +68,7 @@ __all__ = [
     "Plan",
     "TransferClassifier",
     "TransferRegressor",
+    "adapt",
     "audit",
     "available",
     "compare",

@@ -20,6 +20,7 @@ from headstart.tasks.task import Figures, Task
 if TYPE_CHECKING:
     from headstart.data.audit import Audit
     from headstart.evaluation.runs import Comparison
+    from headstart.verbs.adapt import Adapted
     from headstart.verbs.fit import Fit
 
 MOST = 20
@@ -47,6 +48,45 @@ def fit(result: Fit) -> None:
     checks(result.findings)
     skipped(result.audit.rejected)
     print(f"saved: {result.bundle}" if result.bundle else "not saved; add --out DIR")
+
+
+def adaptation(result: Adapted) -> None:
+    """Print every candidate, which one was taken and why, and what that cost."""
+    task, found = result.fit.model.task, result.to_json()
+    measured = result.oracle is not None
+    rows = [
+        [
+            f"{name} *" if name == result.method else name,
+            task.shown(one.source_accuracy),
+            f"{one.scores.entropy:.3f}",
+            f"{one.scores.spread:.3f}",
+            f"{one.scores.mixval:.3f}",
+            *([task.shown(one.target.value)] if one.target else []),
+        ]
+        for name, one in result.candidates.items()
+    ]
+    table(["method", "source", "entropy", "spread", "mixval", *["target"] * measured], rows)
+    for name, reason in result.why.items():
+        print(f"not {name}: {reason}")
+    sizes = f"{found['n_source']} source items, {found['n_target']} target items without labels"
+    print(f"taken: {result.method}, chosen without labels of the target; {sizes}")
+    if measured:
+        _against_labels(task, found)
+    skipped(result.fit.audit.rejected)
+    print(f"saved: {result.fit.bundle}" if result.fit.bundle else "not saved; add --out DIR")
+
+
+def _against_labels(task: Task, found: dict[str, Any]) -> None:
+    low, high = found["interval"]
+    print(
+        f"target {named(task.score)} {task.shown(found['accuracy'])} "
+        f"(95 %: {task.shown_span(low, high)}) on {found['n_test']} items; the best candidate by "
+        f"labels is {found['oracle_method']} with {task.shown(found['oracle'])}, a gap of "
+        f"{100 * found['oracle_gap']:.1f} points"
+    )
+    for shots, one in found["with_labels"].items():
+        more = f"{task.shown(one['accuracy'])} (95 %: {task.shown_span(*one['interval'])})"
+        print(f"with {shots} labelled target items a class it would be {more}")
 
 
 def evaluation(task: Task, figures: Figures, rejected: Sequence[Rejected]) -> None:

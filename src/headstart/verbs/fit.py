@@ -281,7 +281,7 @@ def _result(
             "hits": features.hits if features else fitted.cache["hits"],
             "misses": features.misses if features else fitted.cache["misses"],
         },
-        errors=_worst(fitted.model.task, held_out, outputs),
+        errors=worst(fitted.model.task, held_out, outputs),
         notes=[*notes, *fitted.notes, *fitted.model.task.notes()],
     )
 
@@ -336,7 +336,7 @@ def gathered(made: Fit) -> dict[str, Any]:
     }
 
 
-def _worst(task: Task, held_out: Dataset, outputs: Matrix) -> list[dict[str, Any]]:
+def worst(task: Task, held_out: Dataset, outputs: Matrix) -> list[dict[str, Any]]:
     """Return the worst mistakes; those of texts with how they begin."""
     rows = task.mistakes(outputs, held_out.labels, WORST)
     return [

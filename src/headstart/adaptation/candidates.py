@@ -1,0 +1,169 @@
+"""What each method comes to on the two domains, with kept features."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from headstart.adaptation.domains import Domains
+from headstart.adaptation.kept import Heads, adapted
+from headstart.adaptation.method import Method
+from headstart.adaptation.scores import Scores, scores
+from headstart.adaptation.space import Material
+from headstart.adaptation.statistics import own_statistics
+from headstart.backbones.entry import Entry
+from headstart.boundary.extract import Features, extract
+from headstart.boundary.inputs import Indices
+from headstart.data.audit import Audit
+from headstart.model import Model
+from headstart.settings.table import Options
+from headstart.tasks.heads import Examples, Head
+from headstart.tasks.task import Figures
+
+Entries = tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model for the target that one method has made.
+
+    Attributes:
+        model: what answers target items.
+        source: figures on held-out source items.
+        scores: of its answers for the target's items, without labels.
+        target: figures on the target's test items; None where it has no labels.
+        seconds: that the method took, features not counted.
+        history: one row an epoch.
+    """
+
+    model: Model
+    source: Figures
+    scores: Scores
+    target: Figures | None
+    seconds: float
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def source_accuracy(self) -> float:
+        """On held-out source items, 0..1."""
+        return self.source.value
+
+
+@dataclass(frozen=True)
+class View:
+    """The kept features of one domain under some backbones."""
+
+    entries: Entries
+    features: Features
+
+    def rows(self, indices: Indices) -> Examples:
+        """Return the features with their targets; a target without any has none of use."""
+        return self.features.examples(indices)
+
+
+class Bench:
+    """Where methods are tried: both domains' kept features, computed when first asked for.
+
+    Args:
+        domains: source and target.
+        plain: both domains' features under the backbones as they are.
+        options: of training by steps.
+        seed: of everything random.
+        device: "cpu", "cuda" or "mps".
+    """
+
+    def __init__(
+        self,
+        domains: Domains,
+        plain: tuple[View, View],
+        options: Options,
+        *,
+        seed: int,
+        device: str,
+    ) -> None:
+        self.domains, self.options, self.seed, self.device = domains, options, seed, device
+        self._views = {False: plain}
+        self.hits = sum(view.features.hits for view in plain)
+        self.misses = sum(view.features.misses for view in plain)
+        self.seconds = sum(view.features.seconds for view in plain)
+
+    def views(self, method: Method) -> tuple[View, View]:
+        """Return the source's and the target's features as the method wants them."""
+        if method.own not in self._views:
+            self._views[method.own] = self._own()
+        return self._views[method.own]
+
+    def _own(self) -> tuple[View, View]:
+        """Return the features with those under each domain's own batch statistics joined."""
+        plain, d = self._views[False], self.domains
+        sides = ((d.source, d.ours.train), (d.target, d.theirs.train))
+        found = [
+            self._with_own(view, audit, indices)
+            for view, (audit, indices) in zip(plain, sides, strict=True)
+        ]
+        return found[0], found[1]
+
+    def _with_own(self, view: View, audit: Audit, indices: Indices) -> View:
+        how: dict[str, Any] = {"seed": self.seed, "device": self.device}
+        made = [own_statistics(entry, audit.dataset, indices, **how) for entry in view.entries]
+        own = [entry for entry in made if entry is not None]
+        if not own:
+            return view
+        entries = (*view.entries, *own)
+        # Without targets: those of the target may be of classes that the source lacks.
+        _, features = extract(replace(audit.dataset, targets=None), entries, **how)
+        self.misses += features.misses
+        self.seconds += features.seconds
+        return View(entries, features.of(audit.dataset))
+
+    def material(self, method: Method, few: Indices | None = None) -> Material:
+        """Return what ``method`` may learn from; ``few`` are target items whose labels count."""
+        source, target = self.views(method)
+        labelled = None if few is None else target.rows(few)
+        theirs = target.features.rows(self.domains.theirs.train)
+        return Material(source.rows(self.domains.ours.train), theirs, labelled=labelled)
+
+    def attempt(self, method: Method, few: Indices | None = None) -> Candidate:
+        """Return what ``method`` comes to."""
+        source, target = self.views(method)
+        start = time.perf_counter()
+        material = self.material(method, few)
+        found = adapted(method, material, options=self.options, seed=self.seed, device=self.device)
+        held_out = source.rows(self.domains.ours.held_out)
+        found = _calibrated(found, held_out) if method.by_steps else found
+        task = held_out.targets.task
+        model = Model(
+            target.entries,
+            found.target,
+            task,
+            self.seed,
+            columns=self.domains.source.dataset.columns,
+        )
+        return Candidate(
+            model,
+            task.evaluate(found.source.logits(held_out.features), held_out.targets.values),
+            scores(found.target.logits(material.target), self.seed),
+            self.measured(model, target),
+            time.perf_counter() - start,
+            found.history,
+        )
+
+    def measured(self, model: Model, target: View) -> Figures | None:
+        """Return the figures on the target's test items, where they have labels."""
+        test = self.domains.theirs.held_out
+        if not self.domains.labelled or not len(test):
+            return None
+        rows = target.rows(test)
+        return model.task.evaluate(model.head.logits(rows.features), rows.targets.values)
+
+
+def _calibrated(found: Heads, held_out: Examples) -> Heads:
+    """Divide both heads' logits by what the held-out source items say."""
+    task, values = held_out.targets.task, held_out.targets.values
+    temperature, _ = task.settled(found.source.logits(held_out.features), values)
+
+    def cooled(head: Head) -> Head:
+        return replace(head, temperature=head.temperature * temperature)
+
+    return replace(found, source=cooled(found.source), target=cooled(found.target))

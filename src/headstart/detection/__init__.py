@@ -1,1 +1,0 @@
-"""Boxes in pictures: how they are read and audited, and a detector on a backbone's maps."""
