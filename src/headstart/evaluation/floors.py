@@ -13,7 +13,7 @@ from headstart.data.texts import clean_text
 from headstart.evaluation.advice import Floor
 from headstart.evaluation.design import Design, Part
 from headstart.evaluation.luck import Sample, interval
-from headstart.settings.table import Shots
+from headstart.settings.written import Shots
 from headstart.tasks.task import Targets, Values
 
 WORDS = 3000
