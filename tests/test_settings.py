@@ -53,8 +53,10 @@ def test_an_option_stands_in_one_group_alone() -> None:
         for name in vars(kind).get("__annotations__", {})
     ]
     several = {name for name, _ in own if [n for n, _ in own].count(name) > 1}
-    # What a verb writes and how many labels it draws is another thing for each.
-    assert several == {"out", "shots", "draws", "workers"}
+    # What a verb writes and how many labels it draws is another thing for each, and a detector
+    # has its own default of what is one thing otherwise.
+    detectors = {"batch", "image_size", "strategy"}
+    assert several == {"out", "shots", "draws", "workers", *detectors}
 
 
 def test_fields_and_lists_of_strategies_are_options() -> None:

@@ -42,7 +42,7 @@ def of(task: str, data: Dataset) -> Dataset:
 
 
 def test_every_registered_task_is_covered() -> None:
-    assert set(TASKS) == set(KEYS)
+    assert set(TASKS) == {*KEYS, "boxes"}  # which `fit` never meets, see test_detect.py
 
 
 @pytest.mark.parametrize("task", KEYS)
@@ -143,8 +143,8 @@ def test_a_bundle_from_before_tasks_is_of_classes(glyph_graph: Path, tmp_path: P
         del facts[name]
     path.write_text(json.dumps(facts | {"format": 1}), encoding="utf-8")
     assert bundle.load(tmp_path / "out").model.task == find("classes").saved(("bar 0", "bar 1"), {})
-    with pytest.raises(UsageError, match="unknown task 'boxes'"):
-        restored({"task": "boxes", "classes": []})
+    with pytest.raises(UsageError, match="unknown task 'shapes'"):
+        restored({"task": "shapes", "classes": []})
 
 
 def test_items_without_targets(glyph_graph: Path, tmp_path: Path) -> None:

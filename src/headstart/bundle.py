@@ -83,15 +83,16 @@ def save(model: Model, path: Path, facts: dict[str, Any]) -> Bundle:
 
     check_target(path)
     path.mkdir(parents=True, exist_ok=True)
+    tensors, own = model.more()
     for i, entry in enumerate(model.entries):
         if isinstance(entry.preprocess, Tokenize):
             entry.preprocess.save(_tokenizer(path, i))
     with written_aside(path / "model.safetensors") as aside:
-        save_file(_tensors(model), aside)
+        save_file(_tensors(model) | tensors, aside)
     digest = file_digest(path / "model.safetensors")
     _vouch(digest, filter(partial(_unchanged, model), model.entries))
     with written_aside(path / "bundle.json") as aside:
-        text = json.dumps(_facts(model, digest) | facts, indent=1, ensure_ascii=False)
+        text = json.dumps(_facts(model, digest) | own | facts, indent=1, ensure_ascii=False)
         aside.write_text(text, encoding="utf-8")
     return load(path)
 
@@ -161,6 +162,10 @@ def _assemble(folder: Path, facts: dict[str, Any]) -> Bundle:
     task = restored(facts)
     if task.n_outputs != len(head.bias) or facts["kind"] not in ("image", "text"):
         raise ValueError("bundle.json does not describe the head in model.safetensors")
+    if "detector" in facts:
+        from headstart.detection.model import restored as finder
+
+        return Bundle(folder, facts, finder(entries[0], task, facts, weights))
     columns = tuple(facts.get("data", {}).get("columns", ())) if facts["kind"] == "text" else ()
     model = Model(entries, head, task, facts.get("seed", 0), columns=columns)
     return Bundle(folder, facts, model)

@@ -31,10 +31,15 @@ app = typer.Typer(
 )
 pretrain_app = typer.Typer(help="Train a backbone of your own.", no_args_is_help=True)
 app.add_typer(pretrain_app, name="pretrain")
+detect_app = typer.Typer(help="Find things in pictures: boxes.", no_args_is_help=True)
+app.add_typer(detect_app, name="detect")
 
 Shown = Callable[[bool, dict[str, Any]], None]
 
 DATA = Annotated[Path, typer.Argument(metavar="DATA", help="A folder of classes, or a table.")]
+BOXES = Annotated[
+    Path, typer.Argument(metavar="DATA", help="A COCO file, or a folder of COCO, VOC or YOLO.")
+]
 SOURCE = Annotated[Path, typer.Argument(metavar="SOURCE", help="Labelled: folder or table.")]
 TARGET = Annotated[Path, typer.Argument(metavar="TARGET", help="Labels are not needed.")]
 BUNDLE = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that fit made.")]
@@ -270,6 +275,46 @@ def pretrain_glyphs(as_json: bool, given: dict[str, Any]) -> None:
     else:
         for name, value in result.items():
             print(f"{name}: {value}")
+
+
+@command("detect fit", detect_app, data=BOXES)
+def detect_fit(as_json: bool, given: dict[str, Any]) -> None:
+    """Train a detector on the boxes of DATA, measure it, and save it."""
+    from headstart.report import tables
+    from headstart.verbs.detect import fit as run
+
+    result = run(**given)
+    if as_json:
+        _emit(result.to_json())
+    else:
+        tables.fit(result)
+
+
+@command("detect predict", detect_app, bundle=BUNDLE, sources=ITEMS)
+def detect_predict(as_json: bool, given: dict[str, Any]) -> None:
+    """Find things in files and folders of pictures that the model has not seen."""
+    from headstart.report import tables
+    from headstart.verbs.detect import finder, stream
+
+    task, answers = finder(given["bundle"]).task, stream(**given)
+    if as_json:
+        _emit({"predictions": list(answers)})
+    else:
+        tables.predictions(task, answers)
+
+
+@command("detect evaluate", detect_app, bundle=BUNDLE, data=BOXES)
+def detect_evaluate(as_json: bool, given: dict[str, Any]) -> None:
+    """Measure a saved detector on pictures with boxes: mAP."""
+    from headstart.report import tables
+    from headstart.verbs.detect import evaluate as run
+    from headstart.verbs.detect import finder
+
+    figures, skipped = run(**given)
+    if as_json:
+        _emit(figures.to_json() | {"skipped": [one._asdict() for one in skipped]})
+    else:
+        tables.evaluation(finder(given["bundle"]).task, figures, skipped)
 
 
 def main() -> None:

@@ -109,11 +109,21 @@ class Model:
         )
         for start in range(0, n, CHUNK):
             chunk = whole.take(range(start, min(start + CHUNK, n)))
-            faults, good, outputs = self.attempt(chunk, device=device)
-            answers = iter(self.task.answers(outputs))
-            for i in range(len(chunk)):
-                said = {"error": faults[i]} if i in faults else next(answers)
-                yield {"item": chunk.names[i]} | said
+            for name, said in zip(chunk.names, self.said(chunk, device), strict=True):
+                yield {"item": name} | said
+
+    def said(self, chunk: Dataset, device: str) -> Answers:
+        """Yield the task's answer, or ``{error}``, for each of a few items."""
+        faults, _, outputs = self.attempt(chunk, device=device)
+        answers = iter(self.task.answers(outputs))
+        for i in range(len(chunk)):
+            yield {"error": faults[i]} if i in faults else next(answers)
+
+    # -- saving -----------------------------------------------------------------------------------
+
+    def more(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Return tensors and facts that a bundle must hold besides backbones, head and task."""
+        return {}, {}
 
     # -- outputs ----------------------------------------------------------------------------------
 

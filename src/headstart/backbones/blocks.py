@@ -86,6 +86,11 @@ class Backbone(nn.Module):
         """Number of blocks; the boundary ``n_blocks`` freezes the whole backbone."""
         return len(self.cut.boundaries) + 1
 
+    @property
+    def highest(self) -> int:
+        """The highest boundary that all that is read above comes through."""
+        return self.n_blocks
+
     def forward_to(self, x: Any, k: int) -> Any:
         """Return the activation at boundary ``k``; at 0, the normalised input."""
         return self.forward_between(self.start(x), 0, k)

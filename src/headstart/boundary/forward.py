@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from headstart.backbones.blocks import Backbone
 from headstart.boundary.activations import Activations, as_maps
@@ -52,13 +52,23 @@ def _through(backbone: Backbone, source: Source, batch: Batch, device: str) -> T
 
 
 @torch.inference_mode()
-def features(backbone: Backbone, source: Source, indices: Indices, device: str) -> Matrix:
-    """Return the features of the plain items at ``indices``, shape (len(indices), D)."""
+def features(
+    backbone: Backbone,
+    source: Source,
+    indices: Indices,
+    device: str,
+    head: nn.Module | None = None,
+) -> Matrix:
+    """Return the features of the plain items at ``indices``, shape (len(indices), D).
+
+    With a ``head`` that reads something else, maps say, its ``n_outputs`` numbers an item.
+    """
     backbone.to(device).eval()
     preprocess = source.preprocess
     # Tokens are small, what stands at a boundary is not.
     window = WINDOW if source.boundary else max(WINDOW, preprocess.window)
-    out = np.empty((len(indices), backbone.n_features), np.float32)
+    width: int = backbone.n_features if head is None else cast("Any", head).n_outputs
+    out = np.empty((len(indices), width), np.float32)
     starts = range(0, len(indices), window)
     for start in track(starts, "evaluation", len(starts)):
         rows = list(source.rows(indices[start : start + window], PLAIN))
@@ -66,5 +76,6 @@ def features(backbone: Backbone, source: Source, indices: Indices, device: str) 
             batch = source.collate([rows[i] for i in at])
             with autocast(device):
                 found = _through(backbone, source, batch, device)
+                found = found if head is None else head(found)
             out[start + at] = found.float().cpu().numpy()
     return out

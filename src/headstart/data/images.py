@@ -31,6 +31,8 @@ _INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
 }
 
+_CROPS = ("center", "fit")
+
 # Part of every key: raise it when the same file would come out with other pixels.
 _DECODER = "decode-1"
 
@@ -150,7 +152,8 @@ class Preprocess:
         mean: a channel's mean, of pixels / 255. The network normalises, not this code.
         std: a channel's standard deviation, of pixels / 255.
         interpolation: "bilinear", "bicubic" or "nearest"; the first two with antialias.
-        crop: "center".
+        crop: "center", or "fit": all of the picture in the upper left corner, as large as fits,
+            on ``mean``.
 
     >>> Preprocess(size=(2, 2), resize=2, channels=1, mean=(0.5,), std=(0.5,)).prepare(
     ...     Image.new("L", (8, 4), 7)).tolist()
@@ -173,8 +176,8 @@ class Preprocess:
     def __post_init__(self) -> None:
         if self.interpolation not in _INTERPOLATIONS:
             raise unknown("interpolation", self.interpolation, _INTERPOLATIONS)
-        if self.crop != "center":
-            raise unknown("crop", self.crop, ["center"])
+        if self.crop not in _CROPS:
+            raise unknown("crop", self.crop, _CROPS)
         if len(self.size) != 2 or min(*self.size, self.resize, self.channels) < 1:
             raise UsageError(f"size, resize and channels must be at least 1; got {self}")
         if {len(self.mean), len(self.std)} != {self.channels}:
@@ -197,6 +200,8 @@ class Preprocess:
         return np.stack([np.asarray(plane) for plane in planes], axis=2)
 
     def _fit(self, image: Image.Image) -> Image.Image:
+        if self.crop == "fit":
+            return self._whole(image)
         image = _shortened(image, max(_LONGEST, 2 * max(self.size) // self.resize + 1))
         width, height = image.size
         short, long = min(width, height), max(width, height)
@@ -205,6 +210,15 @@ class Preprocess:
         if new != image.size:
             image = image.resize(new, _INTERPOLATIONS[self.interpolation])
         return _centred(image, *self.size)
+
+    def _whole(self, image: Image.Image) -> Image.Image:
+        height, width = self.size
+        scale = min(width / image.width, height / image.height)
+        new = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        ground = tuple(round(255 * mean) for mean in self.mean[: len(image.getbands())])
+        out = Image.new(image.mode, (width, height), ground if len(ground) > 1 else ground[0])
+        out.paste(image.resize(new, _INTERPOLATIONS[self.interpolation]), (0, 0))
+        return out
 
     def rows(self, prepared: Sequence[Any]) -> list[npt.NDArray[Any]]:
         """Return what `prepare` made as rows to collate; nothing is left to do."""

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from headstart.data.dataset import Dataset
 from headstart.data.split import Split, draw, has_own
 from headstart.errors import DataError, UsageError
-from headstart.settings.table import Comparing, Shots
+from headstart.settings.table import Comparing
+from headstart.settings.written import Shots
 from headstart.tasks.task import Targets
 
 Indices = npt.NDArray[np.int64]

@@ -46,6 +46,7 @@ def page(facts: Facts, more: Facts | None = None, words: Words | None = None) ->
         sections.floors(view, more.get("floors_shown", []), task.score),
         sections.classes(view, more.get("classes_shown", [])),
         *_figures(view, task, figures, more),
+        _boxes(view, more.get("boxes", "")),
         _errors(view, task, facts["errors"]),
         diagrams.reliability(view, figures.get("reliability", [])),
         diagrams.feature_map(view, more.get("map")),
@@ -98,13 +99,22 @@ def _headline(view: View, task: Task, facts: Facts) -> str:
 
 def _figures(view: View, task: Task, figures: Facts, more: Facts) -> list[str]:
     """Return by-class bars and the confusion where there are such; else the task's own tables."""
-    if "per_class" not in figures:
+    if "confusion" not in figures:
         return [_block(view, one, i) for i, one in enumerate(task.blocks(figures))]
     matrix = figures["confusion"]
     return [
         confusion.by_class(view, figures["per_class"]),
         confusion.confusion(view, task.names, matrix, more.get("mistakes", [])),
     ]
+
+
+def _boxes(view: View, picture: str) -> str:
+    """Return pictures with boxes, drawn before as one ``picture``, a data URI."""
+    if not picture:
+        return ""
+    said = "Dashed: what is there. Solid: what was found, with its probability."
+    shown = f'<img alt="" src="{picture}" style="max-width: 100%">'
+    return view.section("boxes", "Held-out pictures", shown, f'<p class="quiet">{view.t(said)}</p>')
 
 
 def _block(view: View, block: Block, number: int) -> str:

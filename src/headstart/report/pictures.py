@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from headstart.data.dataset import Dataset
@@ -19,6 +20,8 @@ from headstart.data.images import decode
 from headstart.errors import ItemError
 from headstart.evaluation.runs import Comparison
 from headstart.store import written_aside
+from headstart.tasks.box_figures import things
+from headstart.tasks.boxes import SURE
 from headstart.tasks.registry import find
 from headstart.tasks.shown import named
 
@@ -314,3 +317,37 @@ def embedding(
     axes.set_ylabel("second", **_text())
     _plain(axes)
     _save(figure, path)
+
+
+def boxes(dataset: Dataset, outputs: npt.NDArray[np.float32], path: Path) -> None:
+    """Draw the pictures of ``dataset`` with their boxes dashed, and likely ``outputs`` solid.
+
+    A colour stands for a class; a found box has its class and its probability beside it.
+    """
+    columns = min(4, max(1, len(dataset)))
+    rows = -(-max(1, len(dataset)) // columns)
+    figure = _figure(2.6 * columns, 2.8 * rows)
+    for index, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.axis("off")
+        if index < len(dataset):
+            _boxed(axes, dataset, index, outputs[index])
+    _save(figure, path)
+
+
+def _boxed(axes: Any, dataset: Dataset, index: int, found: npt.NDArray[np.float32]) -> None:
+    picture = np.asarray(decode(dataset.content(index)))
+    longer, names = max(picture.shape[:2]), dataset.classes
+    axes.imshow(picture)
+    title = readable(dataset.names[index], f"picture {index + 1}")[-30:]
+    axes.set_title(title, fontsize=7, **_text())
+    drawn = [(one, "--", "") for one in things(dataset.labels[index])]
+    sure = [one for one in things(found) if one[5] >= SURE]
+    for one, style, said in drawn + [(one, "-", f" {one[5]:.2f}") for one in sure]:
+        (left, top, right, bottom), label = one[:4] * longer, int(one[4])
+        colour = COLOURS[label % len(COLOURS)]
+        how: dict[str, Any] = {"fill": False, "ec": colour, "ls": style, "lw": 1.4}
+        axes.add_patch(Rectangle((left, top), right - left, bottom - top, **how))
+        if said:
+            ground = {"facecolor": colour, "edgecolor": "none", "pad": 0.6}
+            name = readable(names[label], f"class {label}") + said
+            axes.text(left, top, name, fontsize=6, va="bottom", bbox=ground, **_text(color="white"))

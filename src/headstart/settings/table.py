@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from headstart.errors import UsageError
 from headstart.settings.option import REQUIRED, Settings, option
-
-Shots = int | Literal["all"]
+from headstart.settings.written import Shots, seconds, shots, words
 
 TRAINING, KEPT = "Training by steps", "Activations that are kept"
 INPUT, TABLES = "What is read of an item", "Tables"
@@ -25,41 +24,6 @@ RATES = {"adamw": (1e-4, 3e-3), "sgd": (1e-2, 1e-1)}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 AUGMENTS = ("off", "light", "strong")
 POOLINGS = ("first", "mean", "max", "last", "attention")
-
-
-def words(text: str) -> tuple[str, ...]:
-    """Return the parts of ``a,b``.
-
-    >>> words("warm, frozen,")
-    ('warm', 'frozen')
-    """
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def shots(text: str) -> tuple[Shots, ...]:
-    """Return what ``8,64,all`` says.
-
-    >>> shots("8,all")
-    (8, 'all')
-    """
-    try:
-        return tuple("all" if part == "all" else int(part) for part in words(text))
-    except ValueError:
-        raise UsageError(f"shots {text}: write whole numbers or all, as in 8,64,all.") from None
-
-
-def seconds(text: str) -> float:
-    """Return what ``90s``, ``10m`` or ``2h`` says, in seconds.
-
-    >>> seconds("10m")
-    600.0
-    """
-    scale = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in scale else (text, "s")
-    try:
-        return float(number) * scale[unit]
-    except ValueError:
-        raise UsageError(f"budget {text}: write 90s, 10m or 2h.") from None
 
 
 def _trained(default: Any, help: str, **facts: Any) -> Any:
@@ -107,7 +71,58 @@ class Input(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Input):
+class Steps(Settings):
+    """What all training by steps depends on, whatever is learned."""
+
+    epochs: int | None = _trained(None, "Passes; default by size.", least=1)
+    batch: int = _trained(32, "Examples a step.", least=1)
+    optimiser: str = _trained("adamw", "adamw or sgd (momentum 0.9).", choices=tuple(RATES))
+    body_rate: float | None = _trained(
+        None, "Peak learning rate of the body; default by optimiser and strategy.", above=0
+    )
+    head_rate: float | None = _trained(
+        None, "Peak learning rate of the head; default by optimiser and strategy.", above=0
+    )
+    decay: float = _trained(
+        1.0, "Each block learns so many times as fast as the one above it.", above=0, most=1
+    )
+    weight_decay: float = _trained(0.01, "Strength of the pull towards zero.", least=0)
+    early_stopping: bool = _trained(
+        True, "Keep the weights of the best epoch, judged on an inner part of the training items."
+    )
+    soup: int = _trained(0, "Best epochs that may be averaged, where that helps.", least=0)
+    max_seconds: float | None = _trained(
+        None, "Of training; equal seeds then no longer give equal weights.", above=0
+    )
+    cache_limit: float = _trained(
+        8.0,
+        "GB on disk that activations may take; 0 keeps none.",
+        least=0,
+        panel=KEPT,
+        decides=False,
+    )
+    cache_half: bool = _trained(
+        False, "Keep activations as 16-bit floats: half the size, answers differ.", panel=KEPT
+    )
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Peak learning rates of (pre-trained body, new head)."""
+        body, head = RATES[self.optimiser]
+        return self.body_rate or body, self.head_rate or head
+
+    def epochs_for(self, n_train: int, *, default: int, least_steps: int) -> int:
+        """Return the number of epochs: the user's, else ``default``, more for very few examples.
+
+        Ten examples are one step an epoch; it is steps that move weights, so there are at least
+        ``least_steps`` of them.
+        """
+        steps = max(1, -(-n_train // self.batch))
+        return self.epochs or max(default, -(-least_steps // steps))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Steps, Input):
     """What a model depends on, besides its data, its backbone, its strategy and the seed."""
 
     head: str = option(
@@ -128,30 +143,10 @@ class Options(Input):
         learns_words=True,
         panel=INPUT,
     )
-    epochs: int | None = _trained(None, "Passes; default by size.", least=1)
-    batch: int = _trained(32, "Examples a step.", least=1)
-    optimiser: str = _trained("adamw", "adamw or sgd (momentum 0.9).", choices=tuple(RATES))
-    body_rate: float | None = _trained(
-        None, "Peak learning rate of the body; default by optimiser and strategy.", above=0
-    )
-    head_rate: float | None = _trained(
-        None, "Peak learning rate of the head; default by optimiser and strategy.", above=0
-    )
-    decay: float = _trained(
-        1.0, "Each block learns so many times as fast as the one above it.", above=0, most=1
-    )
-    weight_decay: float = _trained(0.01, "Strength of the pull towards zero.", least=0)
     smoothing: float = _trained(
         0.0, "Label smoothing.", least=0, below=1, tasks=("classes", "labels")
     )
     class_weights: bool = _trained(False, "Weigh rare classes more.", tasks=("classes", "labels"))
-    early_stopping: bool = _trained(
-        True, "Keep the weights of the best epoch, judged on an inner part of the training items."
-    )
-    soup: int = _trained(0, "Best epochs that may be averaged, where that helps.", least=0)
-    max_seconds: float | None = _trained(
-        None, "Of training; equal seeds then no longer give equal weights.", above=0
-    )
     augment: str | None = _trained(
         None,
         "off, light or strong. Default: light, but off for small pictures.",
@@ -164,16 +159,6 @@ class Options(Input):
         least=1,
         items="image",
         panel=KEPT,
-    )
-    cache_limit: float = _trained(
-        8.0,
-        "GB on disk that activations may take; 0 keeps none.",
-        least=0,
-        panel=KEPT,
-        decides=False,
-    )
-    cache_half: bool = _trained(
-        False, "Keep activations as 16-bit floats: half the size, answers differ.", panel=KEPT
     )
     pull: float = _trained(0.01, "Strength of the pull to the start.", least=0, by="field")
     freeze_threshold: float = _trained(
@@ -188,33 +173,26 @@ class Options(Input):
     )
     rank: int = _trained(8, "Rank of the adapters.", least=1, by="field")
 
-    @property
-    def rates(self) -> tuple[float, float]:
-        """Peak learning rates of (pre-trained body, new head)."""
-        body, head = RATES[self.optimiser]
-        return self.body_rate or body, self.head_rate or head
 
-    def epochs_for(self, n_train: int, *, default: int, least_steps: int) -> int:
-        """Return the number of epochs: the user's, else ``default``, more for very few examples.
+@dataclass(frozen=True, kw_only=True)
+class Beside(Settings):
+    """Where the pictures lie."""
 
-        Ten examples are one step an epoch; it is steps that move weights, so there are at least
-        ``least_steps`` of them.
-        """
-        steps = max(1, -(-n_train // self.batch))
-        return self.epochs or max(default, -(-least_steps // steps))
+    images: Path | None = option(
+        None,
+        "Folder of the pictures that a table or a file of boxes names, if not beside it.",
+        panel=TABLES,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading(Settings):
+class Reading(Beside):
     """How data are read where they do not say it themselves."""
 
     task: str | None = option(
         None,
         "What is predicted: classes, labels or number. Default: what the data say.",
         choices=("classes", "labels", "number"),
-    )
-    images: Path | None = option(
-        None, "Folder of the pictures that a table names, if not beside it.", panel=TABLES
     )
     image_column: str | None = option(None, "Picture column of a table.", panel=TABLES)
     label_column: tuple[str, ...] | None = option(
@@ -308,16 +286,22 @@ class Paged(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitting(Reading, Kept, Paged, HeldOut, Carried):
+class Resumed(Kept):
+    """How often training leaves what it has done."""
+
+    checkpoint_every: float = _trained(
+        60.0, "Seconds between two checkpoints.", least=0, decides=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting(Reading, Resumed, Paged, HeldOut, Carried):
     """Settings of `fit`."""
 
     shots: int | None = option(None, "Labelled examples a class; the rest is not used.", least=1)
     refit: bool = option(
         False,
         "Train once more on all items, held-out ones too; the figures stay the measured ones.",
-    )
-    checkpoint_every: float = _trained(
-        60.0, "Seconds between two checkpoints.", least=0, decides=False
     )
 
 
@@ -432,6 +416,34 @@ class Pretraining(Seeded):
     steps: int | None = option(None, "Training steps. Default: as the embedded one's.", least=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Detecting(Beside, Resumed, Paged, HeldOut, Placed, Seeded, Steps, Named):
+    """Settings of `detect fit`."""
+
+    strategy: str | None = option(
+        None, "warm, scratch, partial:K, ... Default: partial up to the finest map that is read."
+    )
+    image_size: int | None = option(
+        None,
+        "Pixels a side of the square that is read. Default: as the pictures, 640 at most.",
+        least=32,
+        panel=INPUT,
+    )
+    batch: int = _trained(8, "Pictures a step.", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding(Placed):
+    """Settings of `detect predict`."""
+
+    threshold: float = option(0.5, "Probability from which a box is answered.", least=0, most=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rating(Beside, Placed):
+    """Settings of `detect evaluate`."""
+
+
 VERBS: dict[str, type[Settings]] = {
     "fit": Fitting,
     "compare": Comparing,
@@ -443,5 +455,8 @@ VERBS: dict[str, type[Settings]] = {
     "show": Showing,
     "demo": Demonstrating,
     "pretrain glyphs": Pretraining,
+    "detect fit": Detecting,
+    "detect predict": Finding,
+    "detect evaluate": Rating,
 }
 """The settings of each verb."""

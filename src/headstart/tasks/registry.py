@@ -7,13 +7,19 @@ from typing import Any
 
 from headstart.errors import unknown
 from headstart.progress import log
+from headstart.tasks.boxes import Boxes
 from headstart.tasks.cells import Cells, as_cells
 from headstart.tasks.classes import Classes
 from headstart.tasks.labels import Labels
 from headstart.tasks.number import Number
 from headstart.tasks.task import Targets, Task
 
-TASKS: dict[str, type[Task]] = {"classes": Classes, "number": Number, "labels": Labels}
+TASKS: dict[str, type[Task]] = {
+    "classes": Classes,
+    "number": Number,
+    "labels": Labels,
+    "boxes": Boxes,
+}
 """The tasks; where nobody says which, the last one that the cells look like."""
 
 

@@ -16,6 +16,8 @@ from headstart.tasks.heads import Head
 from headstart.tasks.task import Targets, Task
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from headstart.training.objective import Maker
 
 Indices = npt.NDArray[np.int64]
@@ -58,6 +60,7 @@ class Job:
         device: "cpu", "cuda" or "mps".
         what: what decides the backbone's answers besides its weights, see `Activations`.
         probe: the head to start from; None starts from zero.
+        module: stands in place of the linear head and is trained in place; None for that.
         objectives: what names in the plan's stages stand for, besides those that
             `headstart.training.objective` knows.
     """
@@ -71,6 +74,7 @@ class Job:
     device: str = "cpu"
     what: str = ""
     probe: Head | None = None
+    module: nn.Module | None = None
     objectives: Mapping[str, Maker] = field(default_factory=dict)
 
     @property

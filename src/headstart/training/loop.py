@@ -130,7 +130,9 @@ class _Run:
         self.checkpoints, self.interrupts = checkpoints, interrupts
         self.options = job.options
         self.head: nn.Module = nn.Identity()  # where nothing is predicted
-        if job.targets is not None:
+        if job.module is not None:
+            self.head = job.module
+        elif job.targets is not None:
             self.head = start_head(backbone.n_features, job.targets.task.n_outputs, job.probe)
         self.head = self.head.to(job.device)
         self.judge = Judge(backbone, self.head, job.device)

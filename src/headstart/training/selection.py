@@ -49,6 +49,8 @@ class Judge:
         from headstart.boundary.forward import features
 
         with torch.inference_mode():
+            if not isinstance(self.head, torch.nn.Linear):
+                return features(self.backbone, source, indices, self.device, self.head)
             found = features(self.backbone, source, indices, self.device)
             outputs: Matrix = self.head(torch.from_numpy(found).to(self.device)).cpu()
             return np.asarray(outputs)

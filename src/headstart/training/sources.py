@@ -41,6 +41,7 @@ class Sources:
         That is what the ``objective`` reads, and what it judges by.
         """
         reads, judges = objective.reads, objective.judges
+        boundary = min(boundary, self.backbone.highest)
         o, inputs, job = self.job.options, self.inputs, self.job
         # What is kept has fixed views; what is read anew in each epoch need not.
         inputs.views = o.views or (VIEWS if boundary else None)

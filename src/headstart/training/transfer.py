@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from headstart.backbones.blocks import Backbone
     from headstart.boundary.inputs import Inputs
     from headstart.strategies.plan import Plan
+    from headstart.training.checkpoint import Checkpoints
     from headstart.training.job import Job
 
 Indices = npt.NDArray[np.int64]
@@ -187,7 +188,9 @@ class _Steps:
         job = self._job(entry, plan)
         augment = augment_level(entry, o)
         inputs = Inputs(self.dataset, entry.preprocess, augment=augment, seed=seed)
-        checkpoints = self._checkpoints(resuming, entry, job.fit, job.select)
+        facts = {"strategy": o.strategy, "seed": seed, "device": self.device}
+        facts |= {"options": deciding(o, Options)}
+        checkpoints = checkpoints_of(resuming, self.dataset, entry, job.fit, job.select, facts)
         try:
             trained = run_loop(backbone, inputs, job, checkpoints=checkpoints, say=self.say)
             assert trained.head is not None and trained.task is not None  # noqa: PT018
@@ -215,7 +218,7 @@ class _Steps:
         backbone = build(entry, seed=o.seed)
         plan = strategy(o.strategy, o).plan(backbone.n_blocks, len(self.train), o)
         if plan.start == "random" and entry.pretrained:
-            entry = _without_weights(entry, o.seed)
+            entry = without_weights(entry, o.seed)
             backbone = build(entry, seed=o.seed)
         return entry, backbone, plan
 
@@ -249,35 +252,47 @@ class _Steps:
         _, features = extract(part, [self.entry], device=self.device, seed=seed)
         return solve(solver, features.examples(np.arange(len(part))), seed=seed)[0]
 
-    def _checkpoints(
-        self, resuming: Resuming | None, entry: Entry, fit: Indices, select: Indices
-    ) -> Any:
-        if resuming is None:
-            return None
-        from headstart.training.checkpoint import Checkpoints
 
-        def content(indices: Indices) -> str:
-            parts = (self.dataset.digest(int(i)) for i in indices)
-            return digest(*parts, self.dataset.labels[indices].tobytes()).hex()
+def checkpoints_of(
+    resuming: Resuming | None,
+    dataset: Dataset,
+    entry: Entry,
+    fit: Indices,
+    select: Indices,
+    facts: dict[str, Any],
+) -> Checkpoints | None:
+    """Return where a run leaves what it has done; None for nowhere.
 
-        run = {
-            "backbone": entry.name,
-            "weights and preprocessing": entry.key(),
-            "strategy": self.settings.strategy,
-            "seed": self.settings.seed,
-            "device": self.device,
-            "classes": list(self.dataset.classes),
-            "training items": f"{len(fit)}, {content(fit)}",
-            "items to choose by": f"{len(select)}, {content(select)}",
-            "options": deciding(self.settings, Options),
-        }
-        found = Checkpoints(resuming.folder, run, every=resuming.every)
-        if not resuming.resume:
-            found.clear()
-        return found
+    Args:
+        resuming: the folder, and whether to go on with what lies there.
+        dataset: the items.
+        entry: the backbone.
+        fit: indices of the items to train on.
+        select: indices of the items to choose by.
+        facts: what else a checkpoint of the same run must agree in, strategy and options say.
+    """
+    if resuming is None:
+        return None
+    from headstart.training.checkpoint import Checkpoints
+
+    def content(indices: Indices) -> str:
+        parts = (dataset.digest(int(i)) for i in indices)
+        return digest(*parts, dataset.labels[indices].tobytes()).hex()
+
+    run = {
+        "backbone": entry.name,
+        "weights and preprocessing": entry.key(),
+        "classes": list(dataset.classes),
+        "training items": f"{len(fit)}, {content(fit)}",
+        "items to choose by": f"{len(select)}, {content(select)}",
+    }
+    found = Checkpoints(resuming.folder, run | facts, every=resuming.every)
+    if not resuming.resume:
+        found.clear()
+    return found
 
 
-def _without_weights(entry: Entry, seed: int) -> Entry:
+def without_weights(entry: Entry, seed: int) -> Entry:
     """Return the entry with the same preprocessing and random weights."""
     bare = resolve(f"random:{entry.name}", seed=seed)
     return replace(bare, preprocess=entry.preprocess, config=entry.config)

@@ -1,0 +1,109 @@
+"""What the readers of box files return, before any picture is opened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.data.dataset import Rejected, Split
+from headstart.errors import DataError
+
+Drawn = tuple[float, float, float, float, str, bool]
+"""Left, top, right, bottom, class, and whether it is a crowd, as the file has them."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and what somebody drew on it.
+
+    Attributes:
+        name: what it is called in reports.
+        path: of its file; empty where there is none.
+        split: "train", "val", "test", or "" where the data do not say.
+        drawn: the boxes, in pixels.
+        relative: the boxes are shares of width and height instead.
+        size: width and height that the file states; None where it does not.
+    """
+
+    name: str
+    path: str
+    split: Split
+    drawn: list[Drawn]
+    relative: bool = False
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """All that was read.
+
+    Attributes:
+        root: what the user gave.
+        pictures: with their boxes.
+        ids: the number of each class, by its name.
+        rejected: what could not be used, with reasons.
+        notes: what the user should know.
+    """
+
+    root: Path
+    pictures: list[Picture]
+    ids: dict[str, int]
+    rejected: list[Rejected] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def joined(root: Path, parts: Sequence[Annotations]) -> Annotations:
+    """Return what the files of several splits hold; classes are one where their names are.
+
+    A class has the number that the first part gives it; where later ones give it another, or give
+    its number to another class, a note says so.
+    """
+    ids: dict[str, int] = {}
+    notes: list[str] = []
+    for part in parts:
+        for name, number in part.ids.items():
+            if ids.setdefault(name, number) != number:
+                notes.append(f"'{name}' has id {ids[name]}, but {number} in {part.root}")
+    taken = set(ids.values())
+    if len(taken) < len(ids):  # one number for two names: counted anew
+        notes.append("two classes share an id; all classes are numbered anew, from 1")
+        ids = {name: number for number, name in enumerate(ids, 1)}
+    return Annotations(
+        root,
+        [one for part in parts for one in part.pictures],
+        ids,
+        [one for part in parts for one in part.rejected],
+        [*notes, *(note for part in parts for note in part.notes)],
+    )
+
+
+def read_json(path: Path) -> Any:
+    """Return what the JSON file at ``path`` holds.
+
+    Raises:
+        DataError: it is empty, or no JSON.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if not text.strip():
+            raise DataError(f"{path} is empty; a COCO file holds images, annotations, categories.")
+        return json.loads(text)
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def numbers(values: Iterable[Any], n: int) -> npt.NDArray[np.float64] | None:
+    """Return ``n`` finite numbers, or None where ``values`` are something else."""
+    try:
+        found = np.array([float(one) for one in values], np.float64)
+    except (TypeError, ValueError):
+        return None
+    return found if len(found) == n and np.isfinite(found).all() else None
