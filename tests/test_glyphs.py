@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from headstart.backbones.glyphs import GlyphNet
-from headstart.pretraining import glyphs
+from headstart.pretraining import characters, glyphs, strokes
 
 ASSETS = Path(glyphs.__file__).parents[1] / "assets"
 
@@ -81,21 +81,22 @@ def test_asset_is_what_its_description_says() -> None:
 
 
 def test_only_printed_fonts_are_drawn() -> None:
-    text = Path(glyphs.__file__).read_text(encoding="utf-8")
-    assert "sklearn" not in text
-    assert "torchvision" not in text
-    fonts = glyphs.font_files()
+    for module in (characters, glyphs, strokes):
+        text = Path(module.__file__).read_text(encoding="utf-8")
+        assert "sklearn" not in text
+        assert "torchvision" not in text
+    fonts = characters.font_files()
     assert len(fonts) > 15
-    assert {f.stem for f in fonts} > set(glyphs.HELD_OUT)
-    found = {g.label for g in glyphs.glyphs_of(fonts[0])}
+    assert {f.stem for f in fonts} > set(characters.HELD_OUT)
+    found = {g.label for g in characters.glyphs_of(fonts[0])}
     assert found >= set(range(glyphs.DIGITS))
 
 
 def test_drawn_images_are_in_range_and_change_with_the_seed() -> None:
-    source = list(glyphs.glyphs_of(glyphs.font_files()[0]))[:8]
-    fields = glyphs.build_bank(source).fields
+    source = list(characters.glyphs_of(characters.font_files()[0]))[:8]
+    fields = characters.build_bank(source).fields
     first, again, other = (
-        glyphs.draw(fields, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+        strokes.draw(fields, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
     )
     assert first.shape == (8, 1, 32, 32)
     assert 0 <= float(first.min()) < float(first.max()) <= 1
@@ -106,7 +107,7 @@ def test_drawn_images_are_in_range_and_change_with_the_seed() -> None:
 def test_skeleton_of_a_bar_is_its_middle_line() -> None:
     shape = np.zeros((1, 11, 21), dtype=bool)
     shape[0, 3:8, 3:18] = True
-    line = glyphs.skeleton(shape)[0]
+    line = characters.skeleton(shape)[0]
     assert line[5, 6:15].all()
     assert line.sum(0).max() == 1
 

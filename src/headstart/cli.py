@@ -317,6 +317,38 @@ def detect_evaluate(as_json: bool, given: dict[str, Any]) -> None:
         tables.evaluation(finder(given["bundle"]).task, figures, skipped)
 
 
+def _pretrained(as_json: bool, result: dict[str, Any]) -> None:
+    if as_json:
+        _emit(result)
+        return
+    print(f"{result['name']}: {result['source_domain']}; {result['check']}")
+    print(f"{result['weights']} (--backbone takes this path)")
+
+
+@command("pretrain supervised", pretrain_app, data=DATA)
+def pretrain_supervised(as_json: bool, given: dict[str, Any]) -> None:
+    """Make a backbone of labelled DATA, to carry over to other data."""
+    from headstart.verbs.pretrain import supervised
+
+    _pretrained(as_json, supervised(**given))
+
+
+@command("pretrain autoencoder", pretrain_app, data=DATA)
+def pretrain_autoencoder(as_json: bool, given: dict[str, Any]) -> None:
+    """Make a backbone of pictures without labels, which it learns to mend."""
+    from headstart.verbs.pretrain import autoencoder
+
+    _pretrained(as_json, autoencoder(**given))
+
+
+@command("pretrain masked", pretrain_app, data=DATA)
+def pretrain_masked(as_json: bool, given: dict[str, Any]) -> None:
+    """Tune an encoder on texts without labels, in which it learns to fill gaps."""
+    from headstart.verbs.pretrain import masked
+
+    _pretrained(as_json, masked(**given))
+
+
 def main() -> None:
     """Run the command line."""
     # Read when torch is loaded: its threads then sleep while they wait for each other. Spinning,

@@ -224,7 +224,8 @@ def from_file(path: Path, name: str) -> Entry:
         facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        entry = from_facts(facts, name, path, digest[:32])
+        tokenize = Tokenize(**facts["tokenize"]) if "tokenize" in facts else None
+        entry = from_facts(facts, name, path, digest[:32], tokenize)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise BackboneError(
             f"{path.with_suffix('.json')} does not describe {path.name}: {error!r}. It needs the "

@@ -1,7 +1,8 @@
 """From a name to a backbone's `Entry`: where weights are looked for, in which order.
 
 1. our own names (`OWN`);
-2. ``DIR/NAME.safetensors`` with ``NAME.json`` in each directory of ``HEADSTART_WEIGHTS``;
+2. ``DIR/NAME.safetensors`` with ``NAME.json`` in each directory of ``HEADSTART_WEIGHTS``, or the
+   path of such a file;
 3. what an earlier run fetched through a library, kept in the same layout under ``HEADSTART_HOME``;
 4. ``timm:NAME``, ``torchvision:NAME``, or the plain name, through those libraries.
 
@@ -83,6 +84,9 @@ def _local(name: str) -> Entry | None:
         return OWN[name]()
     if _is_encoder(name):
         return huggingface.entry(name)
+    file = Path(name).expanduser()
+    if file.suffix == ".safetensors" and file.with_suffix(".json").is_file():
+        return entries.from_file(file, file.stem)
     library, _, short = name.rpartition(":")
     for folder in [*weight_directories(), home() / "weights"]:
         path = folder / f"{short}.safetensors"

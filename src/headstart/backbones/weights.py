@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,6 +23,20 @@ def tensors_of(entry: Entry) -> dict[str, Tensor]:
         for name, value in load_file(str(entry.weights)).items()
         if name.startswith(entry.prefix)
     }
+
+
+def old_head(
+    entry: Entry, n_features: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+    """Return weight (K, D) and bias (K,) of the linear head in the weights file; None without."""
+    if not entry.num_classes or entry.weights is None:
+        return None
+    tensors = tensors_of(entry)
+    for name, weight in tensors.items():
+        bias = tensors.get(f"{name.removesuffix('weight')}bias")
+        if bias is not None and weight.numel() == entry.num_classes * n_features:
+            return weight.reshape(entry.num_classes, n_features).numpy(), bias.numpy()
+    return None
 
 
 def read_tensors(paths: list[Path]) -> dict[str, Tensor]:

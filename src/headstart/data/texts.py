@@ -12,7 +12,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -193,11 +193,15 @@ class Tokenize:
             words[index] = word
         return words
 
+    def facts(self) -> dict[str, Any]:
+        """Return all that it is, as JSON holds it."""
+        return asdict(self)
+
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json`` and ``tokenize.json`` into ``folder``, for `saved`."""
+        rest = self.facts()
         with written_aside(folder / "tokenizer.json") as aside:
-            aside.write_text(self.tokenizer, encoding="utf-8")
-        rest = {"max_length": self.max_length, "pad_id": self.pad_id, "clean": self.clean}
+            aside.write_text(rest.pop("tokenizer"), encoding="utf-8")
         with written_aside(folder / "tokenize.json") as aside:
             aside.write_text(json.dumps(rest, indent=2) + "\n", encoding="utf-8")
 

@@ -13,7 +13,7 @@ from headstart.report.comparison_page import page
 from headstart.report.terminal import clock, table
 from headstart.report.words import Words, language
 from headstart.store import written_aside
-from headstart.tasks.registry import find
+from headstart.tasks.registry import TASKS, find
 from headstart.tasks.shown import named
 from headstart.tasks.task import Figures, Task
 
@@ -45,6 +45,7 @@ def fit(result: Fit) -> None:
         f"training {clock(seconds['train'])}"
     )
     blocks(task, figures)
+    forgetting(result.forgetting)
     checks(result.findings)
     skipped(result.audit.rejected)
     print(f"saved: {result.bundle}" if result.bundle else "not saved; add --out DIR")
@@ -87,6 +88,34 @@ def _against_labels(task: Task, found: dict[str, Any]) -> None:
     for shots, one in found["with_labels"].items():
         more = f"{task.shown(one['accuracy'])} (95 %: {task.shown_span(*one['interval'])})"
         print(f"with {shots} labelled target items a class it would be {more}")
+
+
+def forgetting(lost: dict[str, Any] | None) -> None:
+    """Print what was forgotten of the probe, and what spoilt pictures cost."""
+    if lost is None:
+        return
+    task = find_score(lost["score"])
+    shown, (low, high) = task.shown, lost["lost_interval"]
+    print(
+        f"forgetting: {named(lost['score'])} on {lost['probe']} ({lost['n']} held-out items) "
+        f"before {shown(lost['before'])}, after {shown(lost['after'])}"
+    )
+    print(
+        f"  lost {shown(lost['lost'])} (95 %: {task.shown_span(low, high)}); "
+        f"with a head solved anew {shown(lost['relearned'])}"
+    )
+    if spoilt := lost["corruptions"]:
+        worst = sorted(spoilt["each"].items(), key=lambda one: one[1])[:3]
+        told = ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in worst)
+        print(
+            f"  corrupted pictures: {shown(spoilt['mean'])} on average, clean "
+            f"{shown(spoilt['clean'])}\n  worst: {told}"
+        )
+
+
+def find_score(score: str) -> type[Task]:
+    """Return the task whose score is called so."""
+    return next(task for task in TASKS.values() if task.score == score)
 
 
 def evaluation(task: Task, figures: Figures, rejected: Sequence[Rejected]) -> None:

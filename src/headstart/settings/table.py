@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from headstart.errors import UsageError
 from headstart.settings.option import REQUIRED, Settings, option
@@ -71,11 +71,17 @@ class Input(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Steps(Settings):
-    """What all training by steps depends on, whatever is learned."""
+class Passes(Settings):
+    """How often items come by, and how many at once."""
 
     epochs: int | None = _trained(None, "Passes; default by size.", least=1)
     batch: int = _trained(32, "Examples a step.", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps(Passes):
+    """What all training by steps depends on, whatever is learned."""
+
     optimiser: str = _trained("adamw", "adamw or sgd (momentum 0.9).", choices=tuple(RATES))
     body_rate: float | None = _trained(
         None, "Peak learning rate of the body; default by optimiser and strategy.", above=0
@@ -171,6 +177,13 @@ class Options(Steps, Input):
     freeze_patience: int = _trained(
         2, "Epochs in a row at rest, after which a block is frozen.", least=1, by="field"
     )
+    rehearse: float = _trained(
+        0.5, "Earlier examples in a batch, as a share of the new ones.", above=0, by="field"
+    )
+    distil: float = _trained(1.0, "Strength of the old answers.", least=0, by="field")
+    blend: bool = _trained(
+        False, "End between the weights before and after, as the inner part chooses."
+    )
     rank: int = _trained(8, "Rank of the adapters.", least=1, by="field")
 
 
@@ -186,7 +199,19 @@ class Beside(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading(Beside):
+class Texts(Settings):
+    """Where a table has its texts."""
+
+    text_column: tuple[str, ...] | None = option(
+        None,
+        "Text column of a table; several, with commas, are joined.",
+        parse=words,
+        panel=TABLES,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading(Texts, Beside):
     """How data are read where they do not say it themselves."""
 
     task: str | None = option(
@@ -198,12 +223,6 @@ class Reading(Beside):
     label_column: tuple[str, ...] | None = option(
         None,
         "Label column of a table; of several, with commas, each marks one label.",
-        parse=words,
-        panel=TABLES,
-    )
-    text_column: tuple[str, ...] | None = option(
-        None,
-        "Text column of a table; several, with commas, are joined.",
         parse=words,
         panel=TABLES,
     )
@@ -258,13 +277,19 @@ class Carried(Placed, Seeded, Options, Named):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept(Settings):
+class Continued(Settings):
+    """Whether a long run goes on."""
+
+    resume: bool = option(False, "Go on with what is in out.", decides=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept(Continued):
     """Where a long run leaves what it made."""
 
     out: Path | None = option(
         None, "Folder for what is made, and for what is done on the way.", decides=False
     )
-    resume: bool = option(False, "Go on with what is in out.", decides=False)
 
     def __post_init__(self) -> None:
         """Refuse to go on from nowhere."""
@@ -302,6 +327,9 @@ class Fitting(Reading, Resumed, Paged, HeldOut, Carried):
     refit: bool = option(
         False,
         "Train once more on all items, held-out ones too; the figures stay the measured ones.",
+    )
+    probe: Path | None = option(
+        None, "Labelled data that the backbone could answer before: what is forgotten of them."
     )
 
 
@@ -417,6 +445,57 @@ class Pretraining(Seeded):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Backed(Settings):
+    """Where a backbone of one's own is kept."""
+
+    out: Path = option(
+        REQUIRED, "Folder for NAME.safetensors and NAME.json, as HEADSTART_WEIGHTS names some."
+    )
+    name: str | None = option(None, "What it is called. Default: as the data.", decides=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingSupervised(Reading, Backed, HeldOut, Carried):
+    """Settings of `pretrain supervised`."""
+
+    strategy: str = option("warm", "{strategies}.")
+    shots: int | None = option(None, "Labelled examples a class; the rest is not used.", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning(Backed, Continued, Passes, Placed, Seeded, Input, Named):
+    """What pre-training without labels reads."""
+
+    verb: ClassVar[str]
+    usual: ClassVar[int]
+    """Epochs of a network that knew nothing before; one that did takes a quarter."""
+
+    rate: float | None = _trained(None, "Peak learning rate of the backbone.", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingAutoencoder(Learning):
+    """Settings of `pretrain autoencoder`."""
+
+    verb = "autoencoder"
+    usual = 40
+
+    noise: float = _trained(
+        0.3, "Share of a picture that is taken out, 0..1; half of it is grain.", above=0, below=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingMasked(Texts, Learning):
+    """Settings of `pretrain masked`."""
+
+    verb = "masked"
+    usual = 8
+
+    share: float = _trained(0.15, "Share of the tokens that are asked for.", above=0, below=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Detecting(Beside, Resumed, Paged, HeldOut, Placed, Seeded, Steps, Named):
     """Settings of `detect fit`."""
 
@@ -455,6 +534,9 @@ VERBS: dict[str, type[Settings]] = {
     "show": Showing,
     "demo": Demonstrating,
     "pretrain glyphs": Pretraining,
+    "pretrain supervised": PretrainingSupervised,
+    "pretrain autoencoder": PretrainingAutoencoder,
+    "pretrain masked": PretrainingMasked,
     "detect fit": Detecting,
     "detect predict": Finding,
     "detect evaluate": Rating,

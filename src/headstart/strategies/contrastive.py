@@ -11,7 +11,7 @@ from headstart.strategies.warm import train_from
 EPOCHS = 10
 LEAST_STEPS, MOST_STEPS = 40, 100
 
-_OF_THE_HEAD = {"head_rate", "smoothing", "class_weights", "early_stopping", "soup"}
+_OF_THE_HEAD = {"head_rate", "smoothing", "class_weights", "early_stopping", "soup", "blend"}
 """What concerns a head that is trained, and the epochs that are chosen by it."""
 
 

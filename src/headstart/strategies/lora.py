@@ -20,7 +20,7 @@ class LowRank(Strategy):
 
     rank: int = Options.rank
 
-    options = STEPS - {"decay"}
+    options = STEPS - {"decay", "blend"}
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Freeze all blocks; adapters learn ten times as fast as a body would, or as it is told."""

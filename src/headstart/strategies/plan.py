@@ -152,6 +152,9 @@ class Strategy(ABC):
     needs_classes = False
     """Whether it draws items of one class together, and so is for tasks that have classes alone."""
 
+    needs_earlier = False
+    """Whether it reads examples of what the backbone knew before."""
+
     example: str | None = None
     """How its name is written where it takes a number, ``partial:-3`` say; None where it does not.
     """

@@ -18,8 +18,10 @@ from headstart.strategies.gradual import Gradual
 from headstart.strategies.l2_sp import StartingPoint
 from headstart.strategies.lora import LowRank
 from headstart.strategies.lp_ft import ProbeThenTune
+from headstart.strategies.lwf import WithoutForgetting
 from headstart.strategies.partial import Partial
 from headstart.strategies.plan import Strategy
+from headstart.strategies.rehearsal import Rehearsal
 from headstart.strategies.scratch import Scratch
 from headstart.strategies.warm import Warm
 from headstart.tasks.heads import OWN
@@ -40,6 +42,8 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "lora": LowRank,
     "bitfit": BitFit,
     "contrastive": Contrastive,
+    "rehearsal": Rehearsal,
+    "lwf": WithoutForgetting,
 }
 
 

@@ -16,7 +16,7 @@ class Scratch(Strategy):
     backbone has seen. When not: with few labels, where it is little better than guessing.
     """
 
-    options = STEPS - KEPT - {"body_rate", "decay"}
+    options = STEPS - KEPT - {"body_rate", "decay", "blend"}
 
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Train all blocks and the head at one rate; batch norm learns from the batches."""

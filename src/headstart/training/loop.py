@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,12 @@ from headstart.boundary.engine import Batch
 from headstart.boundary.forward import Source, forward
 from headstart.boundary.inputs import PLAIN, Indices, Inputs, in_batches
 from headstart.compute.running import autocast
-from headstart.data.images import Preprocess
 from headstart.errors import HeadstartError
 from headstart.progress import log, track
 from headstart.strategies.plan import ADAPTERS, HEAD, MODULES, Stage
 from headstart.tasks.heads import Head
 from headstart.tasks.task import LOSS, SELECTION, Task
-from headstart.training import adapters, batchnorm, checkpoint, optimiser
+from headstart.training import adapters, batchnorm, blending, checkpoint, optimiser
 from headstart.training.best import Best
 from headstart.training.checkpoint import Checkpoints, Saved
 from headstart.training.freezing import Watch
@@ -35,9 +34,7 @@ from headstart.training.objective import Objective, Scene, Step, objective
 from headstart.training.selection import Judge
 from headstart.training.snapshots import Snapshots, State, within
 from headstart.training.sources import Sources
-
-SMALL_SIDE = 64
-"""Pictures up to this many pixels a side are small."""
+from headstart.training.start import seeded, start_head, threads
 
 
 def train(
@@ -61,7 +58,7 @@ def train(
         HeadstartError: the loss is no longer a number, or something frozen has moved.
         KeyboardInterrupt: the user asked; what was done is in the checkpoints.
     """
-    with _seeded(job.seed), _threads(inputs), deferred_interrupts() as interrupts:
+    with seeded(job.seed), threads(inputs), deferred_interrupts() as interrupts:
         backbone.to(job.device)
         backbone.batch_statistics = job.plan.batch_statistics
         if job.plan.adapters:
@@ -70,48 +67,13 @@ def train(
         run = _Run(backbone, inputs, job, checkpoints, interrupts, say)
         for number in range(run.resume(), len(job.plan.stages)):
             run.stage(number, job.plan.stages[number])
+        run.blend()
         head, task = run.answer()
         if job.plan.adapters:
             backbone.adapters = frozenset()
             adapters.merge(backbone)
     backbone.eval().to("cpu")
     return Trained(head, task, run.unchanged, run.history, run.sources.cache)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed torch inside the block and leave the caller's random state as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def _threads(inputs: Inputs) -> Iterator[None]:
-    """Train on small pictures with one thread: waiting for a second costs more than it brings."""
-    before, p = torch.get_num_threads(), inputs.preprocess
-    small = isinstance(p, Preprocess) and min(p.size) <= SMALL_SIDE
-    torch.set_num_threads(1 if small else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def start_head(n_features: int, n_outputs: int, probe: Head | None) -> nn.Linear:
-    """Return the linear head that training starts from: ``probe``, or zero.
-
-    From zero the first steps follow the features, not the accident of a random head.
-    """
-    head = nn.Linear(n_features, n_outputs)
-    with torch.no_grad():
-        if probe is None:
-            head.weight.zero_()
-            head.bias.zero_()
-        else:
-            head.weight.copy_(torch.from_numpy(probe.weight / probe.temperature))
-            head.bias.copy_(torch.from_numpy(probe.bias / probe.temperature))
-    return head
 
 
 class _Run:
@@ -138,7 +100,8 @@ class _Run:
         self.judge = Judge(backbone, self.head, job.device)
         self.snapshots = Snapshots(backbone, self.head)
         self.sources = Sources(backbone, inputs, job, interrupts)
-        self.start = self._start_weights() if any(s.pull for s in job.plan.stages) else {}
+        pulls = job.options.blend or any(stage.pull for stage in job.plan.stages)
+        self.start = self._start_weights() if pulls else {}
         self.place = Place()
         self.history: list[dict[str, float]] = []
         self.unchanged = min(map(self._lowest, job.plan.stages))
@@ -157,6 +120,15 @@ class _Run:
         temperature, task = self.judge.settled(self.inputs, self.job)
         weight, bias = (p.detach().cpu().numpy().copy() for p in self.head.parameters())
         return Head(weight, bias, temperature=temperature), task
+
+    def blend(self) -> None:
+        """End between the weights before and after, where that is asked for and can be judged."""
+        job = self.job
+        if job.options.blend and len(job.select):
+            read = partial(self.judge.outputs, self.inputs, job.select)
+            share = blending.blend(self.snapshots, self.start, self._taken(), read, job)
+            self.say(f"blended: {share:.0%} of the way from the weights before to those after")
+            self.history[-1]["blend"] = share
 
     def _start_weights(self) -> State:
         return {name: p.detach().clone() for name, p in self.backbone.net.named_parameters()}
@@ -309,8 +281,8 @@ class _Run:
         self.optimiser.step()
         return float(loss.detach())
 
-    def _forward(self, batch: Batch) -> Tensor:
-        return forward(self.backbone, self.source, batch, self.job.device)
+    def _forward(self, batch: Batch, other: Backbone | None = None) -> Tensor:
+        return forward(other or self.backbone, self.source, batch, self.job.device)
 
     def _done(self, stage: Stage) -> float:
         """Return how many steps of the stage are done, or how many its time is worth, if more."""

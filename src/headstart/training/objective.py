@@ -43,13 +43,14 @@ class Step:
     Attributes:
         indices: of the batch's items, shape (N,).
         batch: what was read of them: pixels, tokens or activations, as the source has them.
-        forward: from such a batch to features, shape (N, D), through what the stage trains.
+        forward: from such a batch to features, shape (N, D), through what the stage trains; or
+            through another backbone, where it is given one after the batch.
         progress: the share of the stage's steps that are done, 0 to below 1.
     """
 
     indices: Indices
     batch: Batch
-    forward: Callable[[Batch], Tensor]
+    forward: Callable[..., Tensor]
     progress: float = 0.0
 
     @cached_property

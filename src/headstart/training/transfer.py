@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve
 from headstart.boundary.extract import Features, extract
 from headstart.compute.device import pick
+from headstart.data.beside import beside
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.errors import UsageError
@@ -26,14 +28,16 @@ from headstart.settings.table import Carried, Options
 from headstart.store import digest
 from headstart.strategies.registry import require_kinds, require_targets, strategy
 from headstart.tasks.heads import OWN, Examples, Head, solve
+from headstart.training.earlier import Earlier
 from headstart.training.selection import selection
 
 if TYPE_CHECKING:
     from headstart.backbones.blocks import Backbone
     from headstart.boundary.inputs import Inputs
-    from headstart.strategies.plan import Plan
+    from headstart.strategies.plan import Plan, Strategy
     from headstart.training.checkpoint import Checkpoints
     from headstart.training.job import Job
+    from headstart.training.objective import Maker, Objective, Scene
 
 Indices = npt.NDArray[np.int64]
 
@@ -84,6 +88,7 @@ def transfer(
     *,
     features: Features | None = None,
     resuming: Resuming | None = None,
+    earlier: Earlier | None = None,
     say: Callable[[str], None] = log.info,
 ) -> Fitted:
     """Carry ``entries`` over to the targets of ``dataset``, as ``run`` says.
@@ -95,6 +100,7 @@ def transfer(
         run: strategy, options, seed and device; its backbone is not looked at.
         features: of the entries, if they are there already.
         resuming: checkpoints of training by steps; None leaves none.
+        earlier: what the backbone knew before, for strategies that read it.
         say: gets one line an epoch.
 
     Raises:
@@ -105,6 +111,7 @@ def transfer(
     name, plan_of = run.strategy, strategy(run.strategy, run)
     require_kinds([name], [plan_of], dataset.kind)
     require_targets([plan_of], dataset.known)
+    require_earlier(plan_of, name, earlier is not None)
     dataset = _learning(dataset, train)
     ready, notes = _ready(dataset, train, entries, run, say)
     start = time.perf_counter()
@@ -116,11 +123,11 @@ def transfer(
     elif len(ready) > 1:
         raise UsageError(f"joined backbones ({_joined(ready)}) go with 'frozen', not '{name}'.")
     else:
-        fitted = _Steps(dataset, train, ready[0], run, features, say).run(resuming)
+        fitted = _Steps(dataset, train, ready[0], run, features, earlier, say).run(resuming)
         if run.cache_half and any(fitted.cache.values()):
             notes.append(HALVED)
             say(HALVED)
-    return replace(fitted, notes=notes, seconds=time.perf_counter() - start)
+    return replace(fitted, notes=notes + fitted.notes, seconds=time.perf_counter() - start)
 
 
 def _solved(
@@ -171,6 +178,7 @@ class _Steps:
     entry: Entry
     settings: Carried
     features: Features | None
+    earlier: Earlier | None
     say: Callable[[str], None]
 
     @property
@@ -187,8 +195,10 @@ class _Steps:
         o, seed = self.settings, self.settings.seed
         job = self._job(entry, plan)
         augment = augment_level(entry, o)
-        inputs = Inputs(self.dataset, entry.preprocess, augment=augment, seed=seed)
+        inputs = Inputs(self._items(), entry.preprocess, augment=augment, seed=seed)
         facts = {"strategy": o.strategy, "seed": seed, "device": self.device}
+        if self.earlier is not None:
+            facts |= {"earlier": content_of(self.earlier)}
         facts |= {"options": deciding(o, Options)}
         checkpoints = checkpoints_of(resuming, self.dataset, entry, job.fit, job.select, facts)
         try:
@@ -206,7 +216,8 @@ class _Steps:
             )
             if plan.solver:
                 model = self._solved(model, plan.solver, inputs)
-            return Fitted(model, o.strategy, trained.history, trained.cache)
+            notes = blend_notes(o, trained.history)
+            return Fitted(model, o.strategy, trained.history, trained.cache, notes)
         finally:
             inputs.close()
 
@@ -231,8 +242,41 @@ class _Steps:
         if plan.solver is None:
             fit, select = selection(targets, self.train, o, o.seed)
         probe = self._probe(plan.probe, fit) if plan.probe else None
-        what = entry.network
-        return Job(plan, targets, fit, select, o, o.seed, self.device, what=what, probe=probe)
+        return Job(
+            plan,
+            targets,
+            fit,
+            select,
+            o,
+            o.seed,
+            self.device,
+            what=entry.network,
+            probe=probe,
+            objectives=self._objectives(entry),
+        )
+
+    def _items(self) -> Dataset:
+        """Return what training reads: its items, and behind them those that may be rehearsed."""
+        if self.earlier is None or not strategy(self.settings.strategy).needs_earlier:
+            return self.dataset
+        return replace(beside(self.dataset, self.earlier.dataset), targets=self.dataset.targets)
+
+    def _objectives(self, entry: Entry) -> dict[str, Maker]:
+        """Return what strategies learn by that look back at what the backbone knew."""
+        from headstart.backbones.build import build
+        from headstart.backbones.weights import old_head
+        from headstart.training.remembering import Distilled, Rehearsal
+
+        def lwf(scene: Scene) -> Objective:
+            own = old_head(entry, scene.backbone.n_features)
+            old = Head(*own) if own else self.earlier.head if self.earlier else None
+            return Distilled(scene, teacher=build(entry, seed=self.settings.seed), old=old)
+
+        found: dict[str, Maker] = {"lwf": lwf}
+        if self.earlier is not None:
+            first = len(self.dataset)
+            found["rehearsal"] = partial(Rehearsal, earlier=self.earlier, first=first)
+        return found
 
     def _solved(self, model: Model, solver: str, inputs: Inputs) -> Model:
         """Return the model with the head that ``solver`` finds on its trained features."""
@@ -292,10 +336,35 @@ def checkpoints_of(
     return found
 
 
+def content_of(earlier: Earlier) -> str:
+    """Return a digest of what may be rehearsed, for checkpoints."""
+    items = (earlier.dataset.digest(int(i)) for i in earlier.train)
+    return digest(*items, earlier.head.weight.tobytes()).hex()
+
+
 def without_weights(entry: Entry, seed: int) -> Entry:
     """Return the entry with the same preprocessing and random weights."""
     bare = resolve(f"random:{entry.name}", seed=seed)
     return replace(bare, preprocess=entry.preprocess, config=entry.config)
+
+
+def require_earlier(plan_of: Strategy, name: str, given: bool) -> None:
+    """Raise `UsageError` where a strategy needs earlier examples and none were given."""
+    if plan_of.needs_earlier and not given:
+        raise UsageError(
+            f"'{name}' mixes in examples of what the backbone knew before; give fit a labelled "
+            "set of them with --probe DATA, or try 'lwf', which needs none."
+        )
+
+
+def blend_notes(options: Options, history: Sequence[dict[str, float]]) -> list[str]:
+    """Return what became of ``--blend``."""
+    if not options.blend:
+        return []
+    if not history or "blend" not in history[-1]:
+        return ["nothing is blended: no inner part could be set aside to choose by"]
+    share = history[-1]["blend"]
+    return [f"blend: {share:.0%} of the way from the weights before to those after"]
 
 
 def augment_level(entry: Entry, options: Options) -> str:

@@ -24,7 +24,8 @@ from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset
 from headstart.data.reading import given
 from headstart.data.split import Split, draw, require_held_out, split
-from headstart.errors import DataError
+from headstart.errors import DataError, UsageError
+from headstart.evaluation.forgetting import forgetting
 from headstart.findings import Finding
 from headstart.model import Model
 from headstart.settings.table import Fitting, Reading
@@ -32,7 +33,8 @@ from headstart.settings.taking import takes
 from headstart.store import digest, written_aside
 from headstart.strategies.registry import OFFERED, require_kinds, require_targets, strategies
 from headstart.tasks.task import Figures, Matrix, Task
-from headstart.training.transfer import Fitted, Resuming, transfer
+from headstart.training.earlier import Earlier
+from headstart.training.transfer import Fitted, Resuming, require_earlier, transfer
 from headstart.verbs import gathering
 
 REFIT = "refit"
@@ -60,6 +62,7 @@ class Fit:
         errors: the most confident mistakes on the held-out items.
         notes: what the user should know about this fit.
         reading: the options of `read`, to read the same data again.
+        forgetting: what was lost of ``probe``, see `headstart.evaluation.forgetting`; None without.
         findings: what checks have found, by code, see `docs/checks.md`.
         refitted: the model has learned from the held-out items too, after it was measured.
         shown: what the page shows besides, see `headstart.verbs.gathering`.
@@ -77,6 +80,7 @@ class Fit:
     notes: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
     bundle: Path | None = None
+    forgetting: dict[str, Any] | None = None
     findings: list[Finding] = field(default_factory=list)
     refitted: bool = False
     shown: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -111,6 +115,7 @@ class Fit:
             "tiny": self.audit.tiny,
             "temperature": self.model.head.temperature,
             "notes": self.notes,
+            "forgetting": self.forgetting,
             "checks": [one.to_json() for one in self.findings],
             "bundle": str(self.bundle) if self.bundle else None,
         }
@@ -134,6 +139,7 @@ class Fit:
             },
             "seconds": self.seconds,
             "notes": self.notes,
+            "forgetting": self.forgetting,
             "checks": [one.to_json() for one in self.findings],
             "skipped": [one._asdict() for one in self.audit.rejected],
             "versions": gathering.versions(),
@@ -175,6 +181,7 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
     """
     start = time.perf_counter()
     (strategy,), device = strategies([run.strategy], run), pick(run.device)
+    require_earlier(strategy, run.strategy, run.probe is not None)
     if run.out:
         bundles.check_target(run.out)
     dataset = given(data, labels, run)
@@ -187,22 +194,38 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
     found, (features,) = look(dataset, [entries], solves=strategy.solves, **how)
     dataset = found.dataset
     parts = _parts(found, run, notes)
+    earlier = _earlier(entries, run, dataset.kind, how)
     fitted = transfer(
-        dataset, parts.train, entries, run, features=features, resuming=_resuming(run)
+        dataset,
+        parts.train,
+        entries,
+        run,
+        features=features,
+        resuming=_resuming(run),
+        earlier=earlier,
     )
     described = fitted.model.described(dataset, parts.held_out, features=features, device=device)
     outputs = fitted.model.head.logits(described)
     made = _checked(_result(fitted, found, parts, outputs, features, notes), features)
+    if earlier is not None:
+        lost = forgetting(fitted.model, earlier, dataset, parts.held_out, device=device)
+        made = replace(made, forgetting=lost)
     shown = _shown(made, described, outputs) | gathering.called("fit", dataset.root.name, run)
     made = replace(made, reading=run.values(Reading), shown=shown, lang=run.lang)
     if run.refit:
-        made = _refitted(made, entries, run, features)
+        made = _refitted(made, entries, run, features, earlier)
     result = _saved(made, run.out)
     result.seconds["total"] = time.perf_counter() - start
     return result
 
 
-def _refitted(made: Fit, entries: Sequence[Entry], run: Fitting, features: Features | None) -> Fit:
+def _refitted(
+    made: Fit,
+    entries: Sequence[Entry],
+    run: Fitting,
+    features: Features | None,
+    earlier: Earlier | None,
+) -> Fit:
     """Return the result with a model of all items, under the figures that were measured before."""
     everything = np.sort(np.concatenate(made.parts))
     again = transfer(
@@ -212,6 +235,7 @@ def _refitted(made: Fit, entries: Sequence[Entry], run: Fitting, features: Featu
         run,
         features=features,
         resuming=_resuming(run, REFIT),
+        earlier=earlier,
     )
     notes = list(made.notes)
     say(
@@ -221,6 +245,22 @@ def _refitted(made: Fit, entries: Sequence[Entry], run: Fitting, features: Featu
     )
     seconds = made.seconds | {"train": made.seconds["train"] + again.seconds}
     return replace(made, fitted=again, refitted=True, notes=notes, seconds=seconds)
+
+
+def _earlier(
+    entries: tuple[Entry, ...], run: Fitting, kind: str, how: dict[str, Any]
+) -> Earlier | None:
+    """Return what the backbone can do on ``probe``, before it is trained on anything else."""
+    if run.probe is None:
+        return None
+    if not all(entry.ready for entry in entries):
+        raise UsageError(
+            "probe is for backbones that knew something; these learn their words here."
+        )
+    probe = given(run.probe, None, Reading())
+    if probe.kind != kind:
+        raise UsageError(f"probe holds {probe.kind}s, but the data are {kind}s.")
+    return Earlier.of(probe, entries, **how)
 
 
 def _resuming(run: Fitting, below: str = "") -> Resuming | None:
