@@ -15,7 +15,7 @@ ROOT = Path(headstart.__file__).parent
 
 # From the ground up. What stands on one rung may not import each other either.
 RUNGS = [
-    "errors wording",
+    "errors wording cards",
     "settings progress findings",
     "store compute",
     "tasks",

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from headstart.cards import Card, Record, Shown
 from headstart.data import copies
 from headstart.data.dataset import Dataset, Rejected
 from headstart.data.scan import TRAITS, Scanned, scan
@@ -42,8 +43,8 @@ class Near(NamedTuple):
     across_classes: bool
 
 
-@dataclass(frozen=True)
-class Audit:
+@dataclass(frozen=True, repr=False)
+class Audit(Shown):
     """What an audit found.
 
     Attributes:
@@ -88,6 +89,26 @@ class Audit:
         found = self.dataset.digests
         assert found is not None
         return found
+
+    def card(self) -> Card:
+        """Return how many items are usable, and what the checks found."""
+        n, lost = len(self.usable), len(self.rejected)
+        said = [f"{lost} cannot be used"] * bool(lost)
+        said += [f"{one.code} {one.title}: {one.message}" for one in self.findings]
+        return Card(f"audit of {self.root.name}", f"{n} of {self.n} items usable", tuple(said))
+
+    def records(self) -> list[Record]:
+        """Return a row for each class, with its usable items in all and by split."""
+        if not self.classes:
+            return [{"items": self.n, "usable": len(self.usable)}]
+        kinds = self.dataset.splits[self.usable]
+        names = [name for name in ("train", "val", "test") if (kinds == name).any()]
+        counts = self.dataset.known.task.counts
+        by = {n: counts(self.dataset.labels[self.usable[kinds == n]]) for n in names}
+        return [
+            {"class": name, "usable": n, **{kind: by[kind].get(name, 0) for kind in names}}
+            for name, n in self.classes.items()
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the findings as plain values; ``usable`` is their number."""

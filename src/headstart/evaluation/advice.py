@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from headstart.cards import Card, Record, Shown
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -46,8 +48,8 @@ class Floor:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Forecast:
+@dataclass(frozen=True, repr=False)
+class Forecast(Shown):
     """What a strategy should reach with so many labels.
 
     Attributes:
@@ -69,6 +71,17 @@ class Forecast:
     low: float
     high: float
     measured: float | None = None
+
+    def card(self) -> Card:
+        """Return what is expected of so many labels."""
+        share = f"{100 * self.mean:.1f} %"
+        ends = f"80 %: {100 * self.low:.1f} to {100 * self.high:.1f}"
+        name = f"{self.strategy} on {self.backbone} with {self.shots} labels a class"
+        return Card(f"forecast of {name}", share, (ends,))
+
+    def records(self) -> list[Record]:
+        """Return the one row."""
+        return [self.to_json()]
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain values; ``measured`` only where it is known."""

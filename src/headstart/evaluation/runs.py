@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from math import inf
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from headstart.cards import Card, Line, Record, Shown
 from headstart.data.dataset import Dataset
 from headstart.evaluation.advice import Advice, Floor, Forecast, Goal
 from headstart.evaluation.luck import Interval, Sample, interval, lower, paired
@@ -128,8 +130,8 @@ class Summary:
         return asdict(self) | {"figures": figures}
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """All runs, and what follows from them.
 
     Attributes:
@@ -175,6 +177,45 @@ class Comparison:
     def summary(self) -> tuple[Summary, ...]:
         """A row for each number of shots, backbone and strategy."""
         return tuple(summarise(self.runs, self.kind, self.stopped))
+
+    def card(self) -> Card:
+        """Return what came out best at the most labels, what to take, and what checks found."""
+        runs = f"{len(self.runs)} runs on {len(self.held_out.targets)} held-out items"
+        best = [row for row in self.summary if row.verdict == "best"]
+        lines = [self.advice.sentence, self.advice.more] if self.advice else []
+        lines += [f"{one.code} {one.title}: {one.message}" for one in self.findings]
+        if not best:
+            return Card("comparison", "", tuple(lines))
+        top = max(best, key=lambda row: inf if row.shots == "all" else row.shots)
+        shown, ends = self.kind.shown(top.mean), self.kind.shown_span(top.low, top.high)
+        name = f"best of {runs}: {top.strategy} on {top.backbone}, {top.shots} labels a class"
+        return Card(name, shown, (f"95 %: {ends}", *lines))
+
+    def records(self) -> list[Record]:
+        """Return the summary: a row for each backbone, strategy and number of labels."""
+        return [
+            {name: value for name, value in row.to_json().items() if name != "figures"}
+            for row in self.summary
+        ]
+
+    def lines(self) -> list[Line]:
+        """Return the score over the number of labels, a line a backbone and strategy."""
+        rows = [row for row in self.summary if row.shots != "all"]
+        if len({row.shots for row in rows}) < 2:
+            return []
+        found: dict[str, list[Summary]] = {}
+        for row in rows:
+            found.setdefault(f"{row.backbone} {row.strategy}", []).append(row)
+        return [
+            Line(
+                name,
+                [float(row.shots) for row in mine],
+                [row.mean for row in mine],
+                [row.low for row in mine],
+                [row.high for row in mine],
+            )
+            for name, mine in found.items()
+        ]
 
     def sweep(self) -> dict[int, list[Summary]]:
         """Return the rows by how many blocks were frozen; empty unless all strategies say that.

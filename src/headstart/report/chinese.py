@@ -91,6 +91,9 @@ CHINESE: dict[str, str] = {
     "How to use it": "如何使用",
     "Where it lies: the folder that this page is in.": "模型就在本页所在的文件夹中。",
     "Notes": "备注",
+    "one sentence": "一句话",
+    "new-pictures": "新图片",
+    "new-items": "新样本",
     # -- a comparison
     "comparison": "比较",
     "{n} runs, {draws} draws of the labels.": "共 {n} 次运行，标注抽取 {draws} 次。",

@@ -107,9 +107,11 @@ def feature_map(view: View, found: Facts | None) -> str:
 
 
 def _picked(found: Facts) -> list[int]:
+    present = sorted(set(found["labels"]))
+    if len(present) <= COLOURS:
+        return present
     wrong = [a for a, b in zip(found["labels"], found["answers"], strict=True) if a != b]
-    present = sorted(set(found["labels"]), key=lambda c: -wrong.count(c))
-    return present if len(present) <= COLOURS else present[:COLOURS]
+    return sorted(present, key=lambda c: -wrong.count(c))[:COLOURS]
 
 
 def _map(view: View, found: Facts, kind: str, picked: Sequence[int], css: str) -> str:

@@ -18,6 +18,9 @@ from headstart.tasks.task import Task
 ERRORS = 24
 """Mistakes that are shown."""
 
+LONG = 9
+"""Texts among them that are not behind a fold."""
+
 Facts = Mapping[str, Any]
 
 
@@ -52,7 +55,7 @@ def page(facts: Facts, more: Facts | None = None, words: Words | None = None) ->
         diagrams.feature_map(view, more.get("map")),
         diagrams.epochs(view, facts["history"]),
         diagrams.filters(view, more.get("filters")),
-        _use(view, more.get("folder", "model"), more.get("sample", "new-items")),
+        _use(view, more.get("folder", "model"), view.words(more.get("sample", "new-items"))),
         sections.made_with(view, both),
         _notes(view, facts["notes"]),
         sections.skipped(view, facts["skipped"]),
@@ -136,7 +139,10 @@ def _errors(view: View, task: Task, rows: Sequence[Facts]) -> str:
         (row["item"], f"{view.t(task.mistake(row))}<br><code>{escape(row['item'])}</code>")
         for row in rows[:ERRORS]
     ]
-    return view.section("errors", task.worst, view.items(shown))
+    first = LONG if view.texts else ERRORS
+    rest = f"<details><summary>{view.t('{n} more', n=len(shown) - first)}</summary>"
+    rest = f"{rest}{view.items(shown[first:])}</details>" if len(shown) > first else ""
+    return view.section("errors", task.worst, view.items(shown[:first]), rest)
 
 
 def _use(view: View, folder: str, sample: str) -> str:

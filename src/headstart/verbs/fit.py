@@ -18,6 +18,7 @@ from headstart.backbones.choice import backbone_name, entries_for, require_learn
 from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features, look
 from headstart.bundle import Bundle
+from headstart.cards import Card, Record, Shown, spread
 from headstart.checks.run import found_in, of_fit, of_split
 from headstart.compute.device import pick
 from headstart.data.audit import Audit
@@ -32,6 +33,7 @@ from headstart.settings.table import Fitting, Reading
 from headstart.settings.taking import takes
 from headstart.store import digest, written_aside
 from headstart.strategies.registry import OFFERED, require_kinds, require_targets, strategies
+from headstart.tasks.shown import named
 from headstart.tasks.task import Figures, Matrix, Task
 from headstart.training.earlier import Earlier
 from headstart.training.transfer import Fitted, Resuming, require_earlier, transfer
@@ -47,8 +49,8 @@ SEEN = 2000
 """Training items that are answered too, to see what was learned by heart."""
 
 
-@dataclass(frozen=True)
-class Fit:
+@dataclass(frozen=True, repr=False)
+class Fit(Shown):
     """A fitted model, what it was fitted on, and how good it is on what it has not seen.
 
     Attributes:
@@ -95,6 +97,30 @@ class Fit:
     def accuracy(self) -> float:
         """The score: of classes, the share of the held-out items answered right, 0..1."""
         return self.evaluation.value
+
+    def card(self) -> Card:
+        """Return how good it is, on what, and what the checks found."""
+        task, figures = self.model.task, self.evaluation.to_json()
+        value, interval = task.headline(figures)
+        lines = [
+            f"{named(task.score)}, 95 %: {interval}, on {self.evaluation.n} held-out items",
+            f"trained on {len(self.parts.train)} items in {self.seconds['train']:.1f} s",
+            *(f"{one.code} {one.title}: {one.message}" for one in self.findings),
+        ]
+        name = f"{self.fitted.strategy} on {backbone_name(self.model.entries)}"
+        return Card(f"{self.dataset.root.name}: {name}", value, tuple(lines))
+
+    def records(self) -> list[Record]:
+        """Return the figures of each class or label; of other tasks each figure."""
+        figures = self.evaluation.to_json()
+        rows = figures.get("per_class") or figures.get("per_label")
+        if rows:
+            return [spread(row) for row in rows]
+        names = [name for name in figures if f"{name}_interval" in figures]
+        return [
+            spread({"figure": n, "value": figures[n], "interval": figures[f"{n}_interval"]})
+            for n in names
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `headstart fit --json` prints."""
@@ -372,7 +398,7 @@ def gathered(made: Fit) -> dict[str, Any]:
         "findings": made.findings,
         "floors_shown": [mine, least] if least else [],
         "map": drawn() if callable(drawn) else drawn,
-        "sample": "new-pictures" if dataset.kind == "image" else "one sentence, or a file",
+        "sample": "new-pictures" if dataset.kind == "image" else "one sentence",
     }
 
 
