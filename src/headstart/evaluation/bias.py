@@ -55,10 +55,10 @@ def corrected(samples: list[Sample], chosen: int, *, seed: int = 0) -> Corrected
     means = np.stack([one.scores.mean(axis=0) for one in samples])
     own = interval(samples[chosen])
     taken = own.mean - _out_of_bag(means, seed) if len(samples) > 1 else 0.0
-    low, high = own.low - taken, own.high - taken
+    estimate, low, high = (one - taken for one in own)
     if samples[chosen].share:
-        low, high = max(0.0, low), min(1.0, high)
-    return Corrected(chosen, own.mean - taken, low, high, own.mean)
+        estimate, low, high = (min(1.0, max(0.0, one)) for one in (estimate, low, high))
+    return Corrected(chosen, estimate, min(low, estimate), max(high, estimate), own.mean)
 
 
 def _out_of_bag(means: npt.NDArray[np.float64], seed: int) -> float:

@@ -44,6 +44,13 @@ def fit(result: Fit) -> None:
         f"({result.cache['hits']} kept, {result.cache['misses']} new), "
         f"training {clock(seconds['train'])}"
     )
+    if result.auto:
+        one = result.auto
+        print(
+            f"chosen among {one.tried} in {clock(one.seconds)}: cross-validated "
+            f"{task.shown(one.estimate)} ({task.shown_span(one.low, one.high)}); "
+            f"{task.shown(one.uncorrected)} before the luck of being chosen was taken off"
+        )
     blocks(task, figures)
     forgetting(result.forgetting)
     checks(result.findings)

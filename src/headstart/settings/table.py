@@ -323,6 +323,13 @@ class Resumed(Kept):
 class Fitting(Reading, Resumed, Paged, HeldOut, Carried):
     """Settings of `fit`."""
 
+    strategy: str = option("frozen", "{strategies}; or auto, which measures what is best.")
+    budget: float | None = option(
+        None,
+        "Of auto: time at most for choosing: 90s, 10m, 2h. Default: 5m.",
+        parse=seconds,
+        least=0,
+    )
     shots: int | None = option(None, "Labelled examples a class; the rest is not used.", least=1)
     refit: bool = option(
         False,

@@ -38,6 +38,7 @@ from headstart.tasks.task import Figures, Matrix, Task
 from headstart.training.earlier import Earlier
 from headstart.training.transfer import Fitted, Resuming, require_earlier, transfer
 from headstart.verbs import gathering
+from headstart.verbs.auto import AUTO, Auto, decided
 
 REFIT = "refit"
 """Folder of the checkpoints of the model of all items, below those of the measured one."""
@@ -66,6 +67,7 @@ class Fit(Shown):
         reading: the options of `read`, to read the same data again.
         forgetting: what was lost of ``probe``, see `headstart.evaluation.forgetting`; None without.
         findings: what checks have found, by code, see `docs/checks.md`.
+        auto: how the strategy was chosen; None where it was named.
         refitted: the model has learned from the held-out items too, after it was measured.
         shown: what the page shows besides, see `headstart.verbs.gathering`.
         lang: of the page.
@@ -85,6 +87,7 @@ class Fit(Shown):
     forgetting: dict[str, Any] | None = None
     findings: list[Finding] = field(default_factory=list)
     refitted: bool = False
+    auto: Auto | None = None
     shown: dict[str, Any] = field(default_factory=dict, repr=False)
     lang: str | None = None
 
@@ -131,6 +134,7 @@ class Fit(Shown):
             "n_train": len(self.parts.train),
             "n_val": len(self.parts.held_out),
             "refit": self.refitted,
+            "auto": self.auto.to_json() if self.auto else None,
             "classes": list(self.model.task.names),
             "backbone": backbone_name(self.model.entries),
             "strategy": self.fitted.strategy,
@@ -164,6 +168,7 @@ class Fit(Shown):
                 "refit": self.refitted,
             },
             "seconds": self.seconds,
+            "auto": self.auto.to_json() if self.auto else None,
             "notes": self.notes,
             "forgetting": self.forgetting,
             "checks": [one.to_json() for one in self.findings],
@@ -206,6 +211,12 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
     1.0
     """
     start = time.perf_counter()
+    auto: Auto | None = None
+    if run.strategy == AUTO:
+        data, labels = given(data, labels, run), None
+        run, auto = decided(data, run, lambda found: _parts(found, run, []))
+    elif run.budget is not None:
+        raise UsageError("budget is the time that strategy='auto' may choose for; name that.")
     (strategy,), device = strategies([run.strategy], run), pick(run.device)
     require_earlier(strategy, run.strategy, run.probe is not None)
     if run.out:
@@ -237,7 +248,7 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
         lost = forgetting(fitted.model, earlier, dataset, parts.held_out, device=device)
         made = replace(made, forgetting=lost)
     shown = _shown(made, described, outputs) | gathering.called("fit", dataset.root.name, run)
-    made = replace(made, reading=run.values(Reading), shown=shown, lang=run.lang)
+    made = replace(made, reading=run.values(Reading), shown=shown, lang=run.lang, auto=auto)
     if run.refit:
         made = _refitted(made, entries, run, features, earlier)
     result = _saved(made, run.out)

@@ -1,0 +1,149 @@
+"""`fit --strategy auto`: what is best is measured inside the training part, then fitted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from headstart.backbones.choice import entries_for
+from headstart.boundary.affordable import affordable
+from headstart.boundary.extract import look
+from headstart.compute.device import pick
+from headstart.data.audit import Audit
+from headstart.data.dataset import Dataset
+from headstart.data.split import Split
+from headstart.errors import UsageError
+from headstart.evaluation.choosing import choose
+from headstart.evaluation.compare import compare
+from headstart.evaluation.design import folded
+from headstart.settings.option import table
+from headstart.settings.table import Comparing, Fitting, Options
+from headstart.settings.written import words
+from headstart.strategies.registry import STRATEGIES, strategy
+from headstart.tasks.task import Targets
+
+AUTO = "auto"
+
+CANDIDATES = ("frozen", "contrastive", "partial:-2", "warm")
+"""Ways that are far enough apart to be worth measuring, cheap ones first."""
+
+FOLDS, DRAWS = 4, 3
+
+BUDGET = 300.0
+"""Seconds to choose, where nobody says."""
+
+READING = 0.5
+
+
+@dataclass(frozen=True)
+class Auto:
+    """What was chosen, and what it should reach.
+
+    Attributes:
+        backbone: the chosen one.
+        strategy: the chosen one.
+        estimate: its cross-validated score, the luck of being chosen taken off.
+        low: lower end of the 95 % interval.
+        high: upper end.
+        uncorrected: the score that it was chosen for.
+        seconds: that choosing took.
+        tried: how many backbones and strategies were measured.
+    """
+
+    backbone: str
+    strategy: str
+    estimate: float
+    low: float
+    high: float
+    uncorrected: float
+    seconds: float
+    tried: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choice as plain values."""
+        return asdict(self)
+
+
+def decided(
+    dataset: Dataset, run: Fitting, parts_of: Callable[[Audit], Split]
+) -> tuple[Fitting, Auto]:
+    """Return the settings with the strategy and backbone that were best, and why.
+
+    Cross-validation of the training part alone; what is held out is not looked at. Its figure is
+    corrected for the choosing, see `headstart.evaluation.bias`.
+
+    Args:
+        dataset: all items.
+        run: the settings; ``backbone`` may name several, with commas.
+        parts_of: from the audit to what trains and what is held out.
+
+    Raises:
+        UsageError: an option is given that no candidate reads.
+    """
+    start, device = time.monotonic(), pick(run.device)
+    names = candidates(dataset, run)
+    wanted: list[str | None] = [*words(run.backbone or "")] or [None]
+    groups = [entries_for(name, dataset, run, run.seed, []) for name in wanted]
+    moment = start + (BUDGET if run.budget is None else run.budget)
+    some = affordable(
+        dataset, groups, start + READING * (moment - start), device=device, seed=run.seed
+    )
+    found, features = look(some, groups, solves=True, device=device, seed=run.seed)
+    called = ["+".join(entry.name for entry in group) for group in groups]
+    design = folded(found.dataset, parts_of(found).train, FOLDS, DRAWS, run.seed)
+    comparing = Comparing.of(
+        {"strategies": names, "shots": ("all",), "draws": DRAWS, "budget": 0.0, "resume": False},
+        replace(run, out=None, resume=False),
+    )
+    result = compare(
+        found.dataset,
+        design,
+        list(zip(called, groups, features, strict=True)),
+        comparing,
+        device=device,
+        workers=1,
+        moment=moment,
+    )
+    choice = choose(result.runs, result.kind)
+    backbone, way, _ = choice.cell
+    one = choice.estimate
+    spent, tried = time.monotonic() - start, len({row.cell for row in result.runs})
+    auto = Auto(backbone, way, one.estimate, one.low, one.high, one.uncorrected, spent, tried)
+    named = wanted[called.index(backbone)]
+    return replace(run, strategy=way, backbone=named, given=_read(run, way)), auto
+
+
+def candidates(dataset: Dataset, run: Fitting) -> tuple[str, ...]:
+    """Return the strategies that are for such items and such targets.
+
+    Raises:
+        UsageError: an option is given that none of them reads.
+    """
+    found = tuple(name for name in CANDIDATES if _suits(name, dataset.kind, dataset.known))
+    rows = table(Options)
+    unread = [
+        name
+        for name in run.given & rows.keys()
+        if not any(type(strategy(way)).reads(rows[name]) for way in found)
+    ]
+    if unread:
+        raise UsageError(f"{', '.join(sorted(unread))}: read by none of {', '.join(found)}.")
+    return found
+
+
+def _suits(name: str, kind: str, targets: Targets) -> bool:
+    one = STRATEGIES[name.partition(":")[0]]
+    if kind not in one.kinds:
+        return False
+    try:
+        return not one.needs_classes or targets.task.groups(targets.values) is not None
+    except UsageError:
+        return False
+
+
+def _read(run: Fitting, way: str) -> frozenset[str]:
+    """Return the options that were given and that the chosen strategy reads."""
+    rows, kind = table(Fitting), type(strategy(way))
+    return frozenset(name for name in run.given if kind.reads(rows[name]))

@@ -1,0 +1,81 @@
+"""`fit --strategy auto`: chosen inside the training part, honest about it, and quick to refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import headstart
+from conftest import bars
+from headstart.data.arrays import from_items
+from headstart.data.dataset import Dataset
+from headstart.errors import UsageError
+from headstart.evaluation import compare
+from headstart.training.transfer import Fitted
+
+
+@pytest.fixture
+def trained_on(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
+    """The items that each run of the choice learned from."""
+    seen: list[set[int]] = []
+    real = compare.transfer
+
+    def spy(dataset: Any, train: Any, entries: Any, run: Any, **how: Any) -> Fitted:
+        seen.append({hash(dataset.content(int(i))) for i in train})
+        return real(dataset, train, entries, run, **how)
+
+    monkeypatch.setattr(compare, "transfer", spy)
+    return seen
+
+
+def noise(n: int = 40) -> Dataset:
+    pictures = np.random.default_rng(0).integers(0, 255, (n, 8, 8)).astype(np.uint8)
+    return from_items(pictures, ["a", "b"] * (n // 2))
+
+
+def test_the_held_out_part_has_no_say(
+    trained_on: list[set[int]], glyph_graph: Any, tmp_path: Path
+) -> None:
+    data = bars(per_class=12)
+    found = headstart.fit(data, strategy="auto", budget=0.0, out=tmp_path / "m")
+    said = found.to_json()["auto"]
+    keys = {"backbone", "strategy", "estimate", "low", "high", "uncorrected", "seconds", "tried"}
+    assert said.keys() == keys
+    assert (said["backbone"], said["strategy"]) == ("glyphs", "frozen")
+    assert 0 <= said["low"] <= said["estimate"] <= said["high"] <= 1
+    held_out = {hash(found.dataset.content(int(i))) for i in found.parts.held_out}
+    assert trained_on and not any(held_out & items for items in trained_on)
+    assert found.fitted.strategy == "frozen"
+    facts = json.loads((tmp_path / "m" / "bundle.json").read_text())
+    assert facts["auto"]["strategy"] == "frozen"
+    named = headstart.fit(data, strategy="frozen", backbone="glyphs")
+    assert (named.model.head.weight == found.model.head.weight).all()
+    assert named.to_json()["auto"] is None
+
+
+def test_several_backbones_are_measured(glyph_graph: Any) -> None:
+    found = headstart.fit(
+        bars(classes=3), strategy="auto", backbone="random:glyphs, glyphs", budget=0.0
+    )
+    assert found.auto is not None and found.auto.tried == 1, "no time for more than one"
+    found = headstart.fit(
+        noise(), strategy="auto", backbone="random:glyphs, glyphs", budget=60.0, epochs=1
+    )
+    assert found.auto is not None and found.auto.tried > 2
+    assert found.auto.estimate <= found.auto.uncorrected + 0.02
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"strategy": "frozen", "budget": 5.0}, "strategy='auto'"),
+        ({"strategy": "auto", "rank": 4}, "rank: read by none"),
+    ],
+)
+def test_what_nobody_reads_is_refused(wrong: dict[str, Any], said: str, glyph_graph: Any) -> None:
+    with pytest.raises(UsageError, match=said):
+        headstart.fit(bars(), **wrong)
