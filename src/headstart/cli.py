@@ -7,6 +7,7 @@ Exit code 0: done; 1: it could not be done; 2: wrong usage; 130: interrupted.
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import sys
@@ -15,14 +16,30 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from headstart.errors import HeadstartError, UsageError, exit_code
+from headstart.errors import HeadstartError, UsageError, exit_code, nearest
 from headstart.settings.option import REQUIRED, Setting, Settings, table
 from headstart.settings.table import VERBS
 from headstart.settings.taking import described_one
 from headstart.strategies.registry import OFFERED
 
+
+class _Verbs(TyperGroup):
+    """The commands; of an unknown one the nearest is named, by its usual synonyms too."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command, or say which one may be meant."""
+        names = self.list_commands(ctx)
+        if args and args[0] not in names and not args[0].startswith("-"):
+            near = nearest(args[0], names)
+            hint = f"; did you mean '{near}'?" if near else "."
+            ctx.fail(f"there is no command '{args[0]}'{hint}")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
+    cls=_Verbs,
     help="Carry a pre-trained network over to your classes, and see which way works best.",
     no_args_is_help=True,
     add_completion=False,
@@ -193,9 +210,16 @@ def predict(as_json: bool, given: dict[str, Any]) -> None:
     loaded = headstart.load(given.pop("bundle"))
     answers = stream(loaded, **given)
     if as_json:
-        _emit({"predictions": list(answers)})
+        found = list(answers)
+        _emit({"predictions": found})
+        good = sum("error" not in one for one in found)
+    elif "out" in given:
+        good = tables.failures(answers)
+        print(f"{good} answers: {given['out']}")
     else:
-        tables.predictions(loaded.model.task, answers)
+        good = tables.predictions(loaded.model.task, answers)
+    if not good:
+        raise HeadstartError("nothing could be answered.")
 
 
 @command("evaluate", bundle=BUNDLE, data=DATA)
@@ -205,11 +229,11 @@ def evaluate(as_json: bool, given: dict[str, Any]) -> None:
     from headstart.report import tables
 
     loaded = headstart.load(given.pop("bundle"))
-    figures, skipped = headstart.evaluate(loaded, **given)
+    found = headstart.evaluate(loaded, **given)
     if as_json:
-        _emit(figures.to_json() | {"skipped": [one._asdict() for one in skipped]})
+        _emit(found.to_json())
     else:
-        tables.evaluation(loaded.model.task, figures, skipped)
+        tables.evaluation(loaded.model.task, found)
 
 
 @command("compare", data=DATA)
@@ -309,12 +333,13 @@ def detect_evaluate(as_json: bool, given: dict[str, Any]) -> None:
     from headstart.report import tables
     from headstart.verbs.detect import evaluate as run
     from headstart.verbs.detect import finder
+    from headstart.verbs.evaluate import Evaluated
 
     figures, skipped = run(**given)
     if as_json:
         _emit(figures.to_json() | {"skipped": [one._asdict() for one in skipped]})
     else:
-        tables.evaluation(finder(given["bundle"]).task, figures, skipped)
+        tables.evaluation(finder(given["bundle"]).task, Evaluated(figures, skipped))
 
 
 def _pretrained(as_json: bool, result: dict[str, Any]) -> None:
@@ -354,4 +379,8 @@ def main() -> None:
     # Read when torch is loaded: its threads then sleep while they wait for each other. Spinning,
     # they take a core each from whatever else runs, and training took four times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for stream in (sys.stdout, sys.stderr):
+        # A Western console cannot show a Chinese name: escapes are better than no answer.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="headstart")

@@ -16,6 +16,7 @@ import json
 import signal
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any
 
 _LONGEST = 60
@@ -54,6 +55,61 @@ def exit_code(error: KeyboardInterrupt) -> int:
     return 128 + (signal.SIGTERM if error.args == (signal.SIGTERM,) else signal.SIGINT)
 
 
+SYNONYMS = {
+    **dict.fromkeys(("freeze", "linear", "linearprobe", "probe", "featureextraction"), "frozen"),
+    **dict.fromkeys(("finetune", "finetuning", "full", "all", "unfrozen", "unfreeze"), "warm"),
+    **dict.fromkeys(("fromscratch", "random", "none"), "scratch"),
+    **dict.fromkeys(("gpu", "nvidia"), "cuda"),
+    **dict.fromkeys(("metal", "apple"), "mps"),
+    **dict.fromkeys(("train", "learn"), "fit"),
+    **dict.fromkeys(("test", "eval", "score", "measure", "validate"), "evaluate"),
+    **dict.fromkeys(("classify", "infer", "inference", "answer", "run"), "predict"),
+    **dict.fromkeys(("benchmark", "rank"), "compare"),
+    **dict.fromkeys(("check", "inspect", "validatedata"), "audit"),
+    **dict.fromkeys(("embed", "extract", "embeddings"), "features"),
+    **dict.fromkeys(("download", "pull", "get"), "fetch"),
+    **dict.fromkeys(("models", "list", "zoo"), "backbones"),
+    **dict.fromkeys(("plot", "draw", "visualize", "visualise"), "show"),
+    **dict.fromkeys(("lr", "learningrate"), "head_rate"),
+    **dict.fromkeys(("batchsize", "bs"), "batch"),
+    **dict.fromkeys(("optimizer",), "optimiser"),
+    **dict.fromkeys(("model", "network", "encoder", "pretrained"), "backbone"),
+    **dict.fromkeys(("output", "save", "outdir"), "out"),
+    **dict.fromkeys(("method", "mode"), "strategy"),
+    **dict.fromkeys(("k", "topk"), "top_k"),
+    **dict.fromkeys(("valsplit", "testsize", "validation"), "val"),
+    **dict.fromkeys(("augmentation", "aug"), "augment"),
+}
+"""What others call it, written without case and separators, and what it is called here."""
+
+
+def nearest(got: str, names: Iterable[str]) -> str | None:
+    """Return the one of ``names`` that ``got`` seems to mean; of equally near ones the first.
+
+    Case and separators do not matter; then come the usual synonyms, names that begin alike, and
+    spellings that are close.
+
+    >>> names = ["frozen", "warm", "mobilenet_v2", "timm:mobilenetv2_050"]
+    >>> [nearest(one, names) for one in ("MobileNet-V2", "freeze", "mobilenet", "wram", "xyz")]
+    ['mobilenet_v2', 'frozen', 'mobilenet_v2', 'warm', None]
+    """
+    folded: dict[str, str] = {}
+    for name in names:
+        folded.setdefault(_folded(name), name)
+        folded.setdefault(_folded(name.rpartition(":")[2]), name)
+    wanted = _folded(got)
+    meant = _folded(SYNONYMS.get(wanted, got))
+    begins = (f for f in folded if len(wanted) > 2 and min(len(f), len(wanted)) > 1)
+    alike = (f for f in begins if f.startswith(wanted) or (wanted.startswith(f) and len(f) > 3))
+    close = get_close_matches(wanted, folded, n=1)
+    found = next(chain((f for f in (wanted, meant) if f in folded), alike, close), None)
+    return None if found is None else folded[found]
+
+
+def _folded(name: str) -> str:
+    return "".join(sign for sign in name.casefold() if sign not in "-_ .")
+
+
 def unknown(what: str, got: str, allowed: Iterable[str]) -> UsageError:
     """Return the error for a name that is not on the list, with the nearest one that is.
 
@@ -61,8 +117,8 @@ def unknown(what: str, got: str, allowed: Iterable[str]) -> UsageError:
     "unknown strategy 'frozn'; did you mean 'frozen'? Allowed: frozen, warm"
     """
     names = list(allowed)
-    near = get_close_matches(got, names, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else "."
+    near = nearest(got, names)
+    hint = f"; did you mean '{near}'?" if near else "."
     return UsageError(f"unknown {what} '{got}'{hint} Allowed: {', '.join(names)}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,15 @@ from torchvision.transforms import InterpolationMode
 from headstart.backbones import entry as entries
 from headstart.backbones.entry import Entry
 from headstart.backbones.surgery import find_head
-from headstart.errors import BackboneError, unknown
+from headstart.errors import BackboneError, nearest, unknown
 from headstart.progress import log
 from headstart.store import written_aside
 
 
-def find(name: str) -> tuple[str, str]:
+def find(name: str, here: Sequence[str] = ()) -> tuple[str, str]:
     """Return (library, architecture) for ``timm:x``, ``torchvision:x`` or plain ``x``.
+
+    Of names that come near, those that are ``here`` already come first.
 
     Raises:
         UsageError: no such library.
@@ -46,33 +49,33 @@ def find(name: str) -> tuple[str, str]:
         if base in known[candidate]:
             return candidate, architecture
     every = [f"{lib}:{n}" for lib in known for n in known[lib] if library in ("", lib)]
+    near = _nearest(name, [*here, *every])
     raise BackboneError(
-        f"no backbone is called '{name}'; {_nearest(name, every)} Give one of headstart's own "
+        f"no backbone is called '{name}'; {near} Give one of headstart's own "
         "(glyphs), a file in a HEADSTART_WEIGHTS directory, torchvision:NAME or timm:NAME."
     )
 
 
 def _nearest(name: str, every: list[str]) -> str:
-    near = unknown("backbone", name, every)
-    hint = str(near).partition("did you mean ")[2].partition("?")[0]
-    return f"did you mean {hint}?" if hint else "no name comes near."
+    near = nearest(name, every)
+    return f"did you mean '{near}'?" if near else "no name comes near."
 
 
-def describe(name: str) -> Entry:
+def describe(name: str, here: Sequence[str] = ()) -> Entry:
     """Return the entry of an architecture with its library's preprocessing, without weights."""
-    library, architecture = find(name)
+    library, architecture = find(name, here)
     facts = (_timm_facts if library == "timm" else _torchvision_facts)(architecture)
     facts |= {"library": library, "architecture": architecture, "kind": "image"}
     return entries.from_facts(facts, name, None, "none")
 
 
-def fetch(name: str, folder: Path, *, tried: list[str]) -> Entry:
+def fetch(name: str, folder: Path, *, tried: list[str], here: Sequence[str] = ()) -> Entry:
     """Get the weights of ``name`` through its library, and keep them in ``folder``.
 
     Raises:
         BackboneError: the weights are not in the library's cache and cannot be downloaded.
     """
-    described = describe(name)
+    described = describe(name, here)
     try:
         # torch announces downloads on stdout, which belongs to results.
         with contextlib.redirect_stdout(sys.stderr):

@@ -75,7 +75,8 @@ def resolve(name: str, *, random: bool = False, seed: int = 0) -> Entry:
         return found
     from headstart.backbones import libraries  # heavy: only when a library is really asked
 
-    return libraries.fetch(plain, home() / "weights", tried=_looked_for(plain))
+    tried = _looked_for(plain)
+    return libraries.fetch(plain, home() / "weights", tried=tried, here=available())
 
 
 def _local(name: str) -> Entry | None:

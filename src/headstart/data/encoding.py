@@ -47,6 +47,11 @@ def to_text(content: bytes) -> str:
     return content.decode(name).removeprefix("\ufeff")
 
 
+def of_bytes(content: bytes) -> str:
+    """Return the name of the encoding of ``content``, whole lines of a text; see `of_file`."""
+    return _recognise(lambda: io.BytesIO(content))
+
+
 def of_file(path: Path) -> str:
     """Return the name of the encoding of the text file at ``path``, read in pieces.
 

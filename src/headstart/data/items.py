@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 from bisect import bisect_right
@@ -101,7 +102,8 @@ def of_file(path: Path, kind: Kind) -> Items:
 
     def content(index: int) -> bytes:
         if not path.exists():
-            raise ItemError("no such file")
+            pattern = bool({"*", "?", "["} & set(str(path)))
+            raise ItemError("no such file" + "; nothing matches this pattern" * pattern)
         return folders.file_content(str(path), kind)
 
     return Items([folders.shown(str(path))], content)
@@ -214,14 +216,45 @@ def plain_array(values: Any) -> npt.NDArray[Any]:
 
 
 def arriving(stream: BinaryIO) -> Iterator[list[str]]:
-    """Yield the lines of ``stream`` in UTF-8, as many at a time as are there, without waiting.
+    """Yield the lines of ``stream``, as many at a time as are there, without waiting.
 
-    A person who types gets an answer to each line; a file is read in large pieces.
+    A person who types gets an answer to each line; a file is read in large pieces. What is not
+    ASCII says by its first lines in which encoding all are, as in tables.
+
+    Raises:
+        ItemError: they are in none that is known.
     """
-    rest = b""
+    held, rest = b"", ""
+    decoder: codecs.IncrementalDecoder | None = None
     while piece := os.read(stream.fileno(), 1 << 16):
-        *lines, rest = (rest + piece).split(b"\n")
+        held += piece
+        if decoder is None and held[:2] not in _MARKS:
+            whole = held[: held.rfind(b"\n") + 1]
+            if whole.isascii():
+                held = held[len(whole) :]
+                if whole:
+                    yield _lines(whole.decode("ascii")[:-1])
+                continue
+            decoder = _decoder(whole)
+        decoder = decoder or _decoder(held)
+        *lines, rest = (rest + decoder.decode(held)).split("\n")
+        held = b""
         if lines:
-            yield [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+            yield _lines("\n".join(lines))
+    if held:
+        decoder = decoder or _decoder(held)
+    rest += decoder.decode(held, final=True) if decoder else ""
     if rest:
-        yield [rest.decode("utf-8", "replace")]
+        yield _lines(rest)
+
+
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def _decoder(lines: bytes) -> codecs.IncrementalDecoder:
+    name = "utf-16" if lines[:2] in _MARKS else encoding.of_bytes(lines)
+    return codecs.getincrementaldecoder(name)("replace")
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip("\r") for line in text.split("\n")]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -22,7 +21,7 @@ from headstart.data.columns import Asked
 from headstart.data.dataset import Dataset, Kind, Split
 from headstart.data.items import Items
 from headstart.data.labelled import read_tables, table_items
-from headstart.errors import DataError, UsageError
+from headstart.errors import DataError, UsageError, nearest
 from headstart.settings.table import Reading
 from headstart.settings.taking import takes
 
@@ -214,8 +213,8 @@ def _nothing_in(folder: Path, kind: Kind) -> str:
 def _missing(path: Path) -> DataError:
     parent = path.parent
     siblings = [one.name for one in parent.iterdir()] if parent.is_dir() else []
-    near = get_close_matches(path.name, siblings, n=1)
-    hint = f"; did you mean '{parent / near[0]}'?" if near else "."
+    near = nearest(path.name, siblings)
+    hint = f"; did you mean '{parent / near}'?" if near else "."
     return DataError(f"no such file or folder: '{path}'{hint} {folders.LAYOUTS}")
 
 

@@ -6,6 +6,10 @@ CHINESE: dict[str, str] = {
     # -- a fit
     "of {n} items that it was not trained on are answered right; the 95 % interval goes from "
     "{low:.1f} to {high:.1f} %.": "是 {n} 个未参与训练的样本上的正确率；95% 区间为 {low:.1f} 至 {high:.1f}%。",
+    "of {n} items that it was not trained on are answered right; the 95 % interval goes from "
+    "{low:.1f} to {high:.1f} %. Not measured, for no such item was held out: {absent}.": (
+        "是 {n} 个未参与训练的样本上的正确率；95% 区间为 {low:.1f} 至 {high:.1f}%。没有留出样本而未测量：{absent}。"
+    ),
     "The probabilities that it states are off by {off:.1f} points on average.": (
         "它给出的概率平均偏差 {off:.1f} 个百分点。"
     ),

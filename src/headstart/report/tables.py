@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,20 @@ from headstart.report.words import Words, language
 from headstart.store import written_aside
 from headstart.tasks.registry import TASKS, find
 from headstart.tasks.shown import named
-from headstart.tasks.task import Figures, Task
+from headstart.tasks.task import Task
 
 if TYPE_CHECKING:
     from headstart.data.audit import Audit
     from headstart.evaluation.runs import Comparison
     from headstart.verbs.adapt import Adapted
+    from headstart.verbs.evaluate import Evaluated
     from headstart.verbs.fit import Fit
 
 MOST = 20
 """Rows of a long list; the rest is counted."""
+
+FEW = 3
+"""Names that a headline shows."""
 
 SUSPECTS = 5
 """Items of a finding that a terminal shows."""
@@ -125,16 +130,25 @@ def find_score(score: str) -> type[Task]:
     return next(task for task in TASKS.values() if task.score == score)
 
 
-def evaluation(task: Task, figures: Figures, rejected: Sequence[Rejected]) -> None:
-    """Print the figures of a saved model."""
-    print(f"{_score(task, figures.to_json())} on {figures.n} items")
-    blocks(task, figures.to_json())
-    skipped(rejected)
+def evaluation(task: Task, found: Evaluated) -> None:
+    """Print the figures of a saved model, and first what must be known of them."""
+    figures = found.figures.to_json()
+    print(f"{_score(task, figures)} on {found.figures.n} items")
+    if found.unseen:
+        print(f"{_score(task, found.unseen.to_json())} on the {found.unseen.n} others of these,")
+        print("which the model was not trained on")
+    for line in found.notes():
+        print(f"note: {line}")
+    blocks(task, figures)
+    skipped(found.rejected)
 
 
 def _score(task: Task, figures: dict[str, Any]) -> str:
     value, interval = task.headline(figures)
-    return f"{named(task.score)} {value} (95 %: {interval})"
+    absent = task.unmeasured(figures)
+    few = ", ".join(absent[:FEW]) + ", ..." * (len(absent) > FEW)
+    said = f", without {few} (not measured)" if absent else ""
+    return f"{named(task.score)} {value} (95 %: {interval}){said}"
 
 
 def blocks(task: Task, figures: dict[str, Any]) -> None:
@@ -298,13 +312,30 @@ def save_comparison(
         aside.write_text(shown, encoding="utf-8")
 
 
-def predictions(task: Task, answers: Iterable[dict[str, Any]]) -> None:
+def failures(answers: Iterable[dict[str, Any]]) -> int:
+    """Print on stderr which items could not be answered and why; return how many could."""
+    good = 0
+    for answer in answers:
+        if "error" in answer:
+            print(f"{answer['item']}: {answer['error']}", file=sys.stderr)
+        good += "error" not in answer
+    return good
+
+
+def predictions(task: Task, answers: Iterable[dict[str, Any]]) -> int:
     """Print one line an item as it comes: item, answer, how sure, apart by tabs.
 
-    Where an answer says which labels come ``top``, all of them with their probabilities.
+    Where an answer says which labels come ``top``, all of them with their probabilities. What could
+    not be answered is said on stderr. Returns how many could.
     """
+    good = 0
     for answer in answers:
-        said = ["", answer["error"]] if "error" in answer else []
+        if "error" in answer:
+            failures([answer])
+            continue
+        good += 1
+        said: list[str] = []
         for one in answer.get("top", []):
             said += [one["label"], f"{one['probability']:.3f}"]
         print(answer["item"], *(said or task.line(answer)), sep="\t", flush=True)
+    return good

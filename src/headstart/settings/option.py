@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from difflib import get_close_matches
 from math import inf, isfinite
 from numbers import Integral, Real
 from os import PathLike
@@ -22,7 +21,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from headstart.errors import UsageError, differences, unknown
+from headstart.errors import UsageError, differences, nearest, unknown
 
 By = Literal["all", "steps", "head", "field"]
 """Which strategies read an option: all of them, those that train by steps, those that solve a
@@ -93,8 +92,8 @@ class Setting:
             return None
         if self._is_allowed(value):
             return None
-        near = get_close_matches(str(value), self.choices, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        near = nearest(str(value), self.choices)
+        hint = f"; did you mean '{near}'?" if near else ""
         return f"{self.name} is {value}, but must be {self.allowed}{hint}"
 
     def _is_allowed(self, value: Any) -> bool:

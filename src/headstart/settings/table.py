@@ -416,6 +416,10 @@ class Predicting(Placed):
     top_k: int | None = option(
         None, "So many labels an item, the likeliest first. Default: one.", least=1
     )
+    out: Path | None = option(
+        None, "Table to write, .csv, .jsonl or .parquet: a table's own columns, and the answers."
+    )
+    overwrite: bool = option(False, "Replace out where it is there.")
 
 
 @dataclass(frozen=True, kw_only=True)

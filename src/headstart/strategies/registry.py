@@ -116,6 +116,24 @@ def require_kinds(names: Sequence[str], chosen: Sequence[Strategy], kind: str) -
             raise UsageError(f"the strategy '{name}' is for {one.kinds[0]}s, not for {kind}s.")
 
 
+def require_learned(
+    names: Sequence[str], chosen: Sequence[Strategy], unlearned: Sequence[str]
+) -> None:
+    """Raise `UsageError` where a strategy would keep what has learned nothing as it is.
+
+    Args:
+        names: of the strategies.
+        chosen: the strategies.
+        unlearned: names of the backbones that learn here from the first step.
+    """
+    for name, one in zip(names, chosen, strict=True):
+        if one.solves and unlearned:
+            raise UsageError(
+                f"'{unlearned[0]}' has learned nothing before, and '{name}' would keep its random "
+                "weights as they are; take --strategy scratch, which trains it."
+            )
+
+
 def require_targets(chosen: Sequence[Strategy], targets: Targets) -> None:
     """Raise `UsageError` unless all the strategies are for such targets."""
     if any(one.needs_classes for one in chosen):

@@ -33,19 +33,23 @@ def _beside(figures: Mapping[str, Any]) -> list[Block]:
 
 
 def _per_class(rows: list[dict[str, Any]]) -> Block:
-    worst_first = sorted(rows, key=lambda row: row["recall"])
+    worst_first = sorted(rows, key=lambda row: (row["recall"] is None, row["recall"]))
     cells = [
         [
             row["class"],
             str(row["n"]),
-            percent(row["recall"]),
-            span(*row["interval"]),
-            percent(row["precision"]),
+            *_measured(row),
         ]
         for row in worst_first
     ]
     head = ["class", "items", "recall", "95 %", "precision"]
     return Block("By class", head, cells, terse=True)
+
+
+def _measured(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    if row["recall"] is None:
+        return "not measured", "", ""
+    return percent(row["recall"]), span(*row["interval"]), percent(row["precision"])
 
 
 def _confusion(names: Sequence[str], counts: list[list[int]]) -> Block:

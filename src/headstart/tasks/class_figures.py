@@ -51,7 +51,10 @@ class Evaluation:
         return self.accuracy
 
     def per_class(self) -> list[dict[str, Any]]:
-        """Return name, n, precision, recall with its interval, and F1 of each class."""
+        """Return name, n, precision, recall with its interval, and F1 of each class.
+
+        They are None for a class of which no item was measured.
+        """
         rows = []
         for c, name in enumerate(self.classes):
             hit, n, answered = (
@@ -59,16 +62,19 @@ class Evaluation:
                 int(self.confusion[c].sum()),
                 int(self.confusion[:, c].sum()),
             )
-            precision, recall = hit / answered if answered else 0.0, hit / n if n else 0.0
-            both = precision + recall
+            if not n:  # nothing is known of it, and 0 % would be a figure
+                precision = 0.0 if answered else None
+                unknown = {"precision": precision, "recall": None, "interval": None, "f1": None}
+                rows.append({"class": name, "n": n} | unknown)
+                continue
             rows.append(
                 {
                     "class": name,
                     "n": n,
-                    "precision": precision,
-                    "recall": recall,
+                    "precision": hit / answered if answered else 0.0,
+                    "recall": hit / n,
                     "interval": list(wilson(hit, n)),
-                    "f1": 2 * precision * recall / both if both else 0.0,
+                    "f1": 2 * hit / (n + answered),
                 }
             )
         return rows

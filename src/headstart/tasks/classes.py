@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from headstart.errors import DataError
+from headstart.errors import DataError, nearest
 from headstart.tasks import class_figures, drawing, scores
 from headstart.tasks.cells import Cells
 from headstart.tasks.class_blocks import blocks
@@ -114,9 +114,11 @@ class Classes(Task):
         number = {name: i for i, name in enumerate(self.names)}
         mapped = np.array([number.get(name, -1) for name in others], np.int64)[targets.values]
         if not (mapped >= 0).any():
+            near = {name: found for name in others[:5] if (found := nearest(name, self.names))}
+            meant = ", ".join(f"'{one}' instead of '{name}'" for name, one in near.items())
             raise DataError(
                 f"no class ({', '.join(others[:5])}) is one of the bundle's: "
-                f"{', '.join(self.names[:10])}."
+                f"{', '.join(self.names[:10])}." + (f" Did you mean {meant}?" if meant else "")
             )
         return mapped, mapped >= 0
 
@@ -271,17 +273,29 @@ class Classes(Task):
         """Return the accuracy."""
         return percent(figures["accuracy"]), span(*figures["interval"])
 
+    def unmeasured(self, figures: Mapping[str, Any]) -> list[str]:
+        """Return the classes of which there was no item."""
+        return [row["class"] for row in figures["per_class"] if not row["n"]]
+
     def sentences(self, figures: Mapping[str, Any]) -> tuple[str, str]:
         """Return what the accuracy is of, and how far the probabilities are off."""
         low, high = figures["interval"]
+        absent = self.unmeasured(figures)
+        facts = {"n": figures["n"], "low": 100 * low, "high": 100 * high}
+        right = Said(
+            "of {n} items that it was not trained on are answered right; the 95 % interval "
+            "goes from {low:.1f} to {high:.1f} %.",
+            **facts,
+        )
+        lacking = Said(
+            "of {n} items that it was not trained on are answered right; the 95 % interval "
+            "goes from {low:.1f} to {high:.1f} %. Not measured, for no such item was held out: "
+            "{absent}.",
+            **facts,
+            absent=", ".join(absent),
+        )
         return (
-            Said(
-                "of {n} items that it was not trained on are answered right; the 95 % interval "
-                "goes from {low:.1f} to {high:.1f} %.",
-                n=figures["n"],
-                low=100 * low,
-                high=100 * high,
-            ),
+            lacking if absent else right,
             Said(
                 "The probabilities that it states are off by {off:.1f} points on average.",
                 off=100 * figures["calibration_error"],

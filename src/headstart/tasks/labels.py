@@ -272,6 +272,14 @@ class Labels(Task):
         chances = [f"{answer['probabilities'][name]:.3f}" for name in answer["labels"]]
         return SEPARATOR.join(answer["labels"]) or "no label", SEPARATOR.join(chances)
 
+    def flat(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the labels, ``a;b``, and their probabilities likewise."""
+        chances = [f"{answer['probabilities'][name]:.4g}" for name in answer["labels"]]
+        return {
+            "labels": SEPARATOR.join(answer["labels"]),
+            "probabilities": SEPARATOR.join(chances),
+        }
+
     def evaluate(self, outputs: Matrix, values: Values) -> Measured:
         """Return macro- and micro-F1, mean average precision, and how many items are all right."""
         said, ranked = self.has(outputs), Ranked(outputs, values)

@@ -245,6 +245,11 @@ class Number(Task):
         ends = answer["interval"]
         return f"{answer['value']:.6g}", f"{ends[0]:.6g} to {ends[1]:.6g}" if ends else ""
 
+    def flat(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the number and the ends of its interval."""
+        low, high = answer["interval"] or (None, None)
+        return {"value": answer["value"], "low": low, "high": high}
+
     def evaluate(self, outputs: Matrix, values: Values) -> Measured:
         """Return R², mean absolute and root mean squared error, and the interval's coverage."""
         said = self.stated(outputs)

@@ -276,6 +276,11 @@ class Task(ABC):
     def line(self, answer: Mapping[str, Any]) -> tuple[str, str]:
         """Return an answer in two words: what, and how sure."""
 
+    def flat(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an answer as cells of a table, by column: its words and numbers."""
+        plain = str | int | float | bool
+        return {name: value for name, value in answer.items() if isinstance(value, plain)}
+
     @abstractmethod
     def evaluate(self, outputs: Matrix, values: Values) -> Figures:
         """Return the figures of ``outputs``, shape (N, K), against the targets."""
@@ -312,6 +317,10 @@ class Task(ABC):
     @abstractmethod
     def headline(self, figures: Mapping[str, Any]) -> tuple[str, str]:
         """Return the figure that stands for all, and its interval, as text."""
+
+    def unmeasured(self, figures: Mapping[str, Any]) -> list[str]:
+        """Return the names that the headline says nothing of, for no item had them."""
+        return []
 
     @abstractmethod
     def sentences(self, figures: Mapping[str, Any]) -> tuple[str, str]:

@@ -40,6 +40,7 @@ from headstart.store import digest
 from headstart.strategies.registry import (
     OFFERED,
     require_kinds,
+    require_learned,
     require_targets,
     strategies,
     strategy,
@@ -79,6 +80,8 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     require_kinds(run.strategies, chosen, dataset.kind)
     require_targets(chosen, dataset.known)
     named = _named(dataset, run)
+    unlearned = [name for name, found in named.items() if not all(one.ready for one in found)]
+    require_learned(run.strategies, chosen, unlearned)
     solves = any(one.solves for one in chosen)
     how: dict[str, Any] = {"solves": solves, "device": device, "seed": run.seed}
     if run.budget is not None and solves:

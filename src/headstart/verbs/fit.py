@@ -32,12 +32,18 @@ from headstart.model import Model
 from headstart.settings.table import Fitting, Reading
 from headstart.settings.taking import takes
 from headstart.store import digest, written_aside
-from headstart.strategies.registry import OFFERED, require_kinds, require_targets, strategies
+from headstart.strategies.registry import (
+    OFFERED,
+    require_kinds,
+    require_learned,
+    require_targets,
+    strategies,
+)
 from headstart.tasks.shown import named
 from headstart.tasks.task import Figures, Matrix, Task
 from headstart.training.earlier import Earlier
 from headstart.training.transfer import Fitted, Resuming, require_earlier, transfer
-from headstart.verbs import gathering
+from headstart.verbs import gathering, trained
 from headstart.verbs.auto import AUTO, Auto, decided
 
 REFIT = "refit"
@@ -177,6 +183,8 @@ class Fit(Shown):
         }
         made = bundles.save(self.model, folder, facts)
         self.audit.write_skipped(folder / "skipped.csv")
+        seen = np.concatenate(self.parts) if self.refitted else self.parts.train
+        trained.save(folder, self.audit.digests[seen])
         self._write_page(made)
         return made
 
@@ -227,6 +235,7 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
     notes: list[str] = []
     entries = entries_for(run.backbone, dataset, run, run.seed, notes)
     require_learners(run, entries)
+    require_learned([run.strategy], [strategy], [one.name for one in entries if not one.ready])
     how: dict[str, Any] = {"device": device, "seed": run.seed}
     found, (features,) = look(dataset, [entries], solves=strategy.solves, **how)
     dataset = found.dataset

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Mapping
+from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from headstart import bundle as bundles
 from headstart.bundle import Bundle
@@ -14,6 +14,7 @@ from headstart.compute.device import pick
 from headstart.data.items import arriving
 from headstart.errors import UsageError
 from headstart.model import Model
+from headstart.report.answers import require_writable, written
 from headstart.settings.table import Predicting
 from headstart.settings.taking import takes
 
@@ -22,10 +23,11 @@ from headstart.settings.taking import takes
 def predict(bundle: str | Path | Bundle, sources: Any, run: Predicting) -> list[dict[str, Any]]:
     """Return one answer an item of ``sources``, see `headstart.model.Model.stream`.
 
-    With ``top_k`` each answer has a list ``top`` of the likeliest labels too.
+    With ``top_k`` each answer has a list ``top`` of the likeliest labels too; ``out`` is a table of
+    the answers, in which rows of the user's own tables keep their columns.
 
     Raises:
-        UsageError: ``top_k``, where answers have no probabilities.
+        UsageError: ``top_k``, where answers have no probabilities; ``out``, where it is there.
     """
     return list(stream_of(bundle, sources, run))
 
@@ -46,21 +48,56 @@ def stream_of(
     model = (bundle if isinstance(bundle, Bundle) else bundles.load(bundle)).model
     if run.top_k is not None and not model.task.names:
         raise UsageError(f"top_k is for names, and the task '{model.task.name}' has none.")
-    answers = _answers(model, sources, pick(run.device))
-    return answers if run.top_k is None else (_with_top(one, run.top_k) for one in answers)
+    if run.out:
+        require_writable(run.out, overwrite=run.overwrite)
+    parts = [*_parts(model, sources, pick(run.device), whole=run.out is not None)]
+    pairs: Iterator[Pair] = chain.from_iterable(part.pairs for part in parts)
+    if run.top_k is not None:
+        pairs = ((cells, _with_top(one, run.top_k)) for cells, one in pairs)
+    if run.out is None:
+        return (answer for _, answer in pairs)
+    bare = any(not part.columns for part in parts)
+    own = dict.fromkeys([*(["item"] if bare else []), *(c for p in parts for c in p.columns)])
+    return written(run.out, model.task, [*own], pairs)
 
 
-def _answers(model: Model, sources: Any, device: str) -> Iterator[dict[str, Any]]:
+Pair = tuple[Mapping[str, Any], dict[str, Any]]
+"""The user's own cells, and an answer."""
+
+
+class _Part(NamedTuple):
+    """Some of what was asked for: the columns of its own, and its answers with their cells."""
+
+    columns: tuple[str, ...]
+    pairs: Iterator[Pair]
+
+
+def _parts(model: Model, sources: Any, device: str, *, whole: bool) -> Iterator[_Part]:
     listed = sources if isinstance(sources, list | tuple) else [sources]
     if not any(map(_is_input, listed)):
-        yield from model.stream(sources, device=device)
+        yield _asked(model, sources, device, whole)
         return
     for is_input, group in groupby(listed, key=_is_input):
         if is_input:
-            for lines in arriving(sys.stdin.buffer):
-                yield from model.stream_texts(lines, device=device)
+            answers = (
+                answer
+                for lines in arriving(sys.stdin.buffer)
+                for answer in model.stream_texts(lines, device=device)
+            )
+            yield _Part((), (({"item": answer["item"]}, answer) for answer in answers))
         else:
-            yield from model.stream(list(group), device=device)
+            yield _asked(model, list(group), device, whole)
+
+
+def _asked(model: Model, sources: Any, device: str, whole: bool) -> _Part:
+    items = model.items(sources, whole=whole)
+    answers = enumerate(model.stream_items(items, device=device))
+    own = items.own
+    if own is None:
+        return _Part((), (({"item": answer["item"]}, answer) for _, answer in answers))
+    # What lies beside a table, in a file of its own, has no row.
+    pairs = ((own.row(i) or {"item": answer["item"]}, answer) for i, answer in answers)
+    return _Part(own.columns, pairs)
 
 
 def _is_input(source: Any) -> bool:
