@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headstart.backbones import encoders, textnets, vision
+from headstart.backbones import encoders, static, textnets, vision
 from headstart.backbones.blocks import Backbone
 from headstart.backbones.entry import Entry
 from headstart.backbones.known import Known
@@ -29,6 +29,8 @@ def build(entry: Entry, *, seed: int = 0) -> Backbone:
             names.note("names", list(backbone.net.state_dict()))
         return backbone
     tensors = tensors_of(entry) if entry.weights else None
+    if entry.library == static.LIBRARY:
+        return textnets.looked_up(static.table(entry))
     if entry.library == "transformers":
         facts = {**entry.config, "architecture": entry.architecture, "weights": []}
         return encoders.build(facts, tensors, seed=seed)

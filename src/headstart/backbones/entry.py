@@ -20,7 +20,7 @@ from headstart.data.images import Preprocess
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
 
-Library = Literal["headstart", "torchvision", "timm", "transformers"]
+Library = Literal["headstart", "torchvision", "timm", "transformers", "model2vec"]
 
 
 @dataclass(frozen=True)

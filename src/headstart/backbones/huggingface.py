@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from headstart.backbones import static
 from headstart.backbones.entry import Entry
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
@@ -120,6 +121,8 @@ def entry(name: str) -> Entry:
         BackboneError: it is not here and cannot be fetched, or the folder has no weights.
     """
     folder = locate(name)
+    if static.is_folder(folder):
+        return static.entry(name, folder)
     facts = describe(folder)
     if not facts["weights"]:
         raise BackboneError(

@@ -18,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 from headstart.backbones.blocks import Backbone
 from headstart.backbones.encoders import State, Tokens
 from headstart.backbones.pooling import first, last, mean
+from headstart.backbones.static import Table
 from headstart.errors import BackboneError, UsageError, unknown
 
 Matrix = npt.NDArray[np.float32]
@@ -68,6 +69,21 @@ def restore(name: str, tensors: Mapping[str, Tensor]) -> Backbone:
     except RuntimeError as error:
         raise BackboneError(f"the weights are not those of {name}: {error}") from error
     return backbone
+
+
+def looked_up(table: Table) -> Backbone:
+    """Return a static encoder: its table, which can be trained, and the mean over the tokens."""
+    net = nn.Module()
+    net.words = nn.Embedding(*table.vectors.shape)
+    net.words.load_state_dict({"weight": torch.from_numpy(table.vectors.copy())})
+
+    def run(net: Any, state: State) -> Tensor:
+        ids, mask = state
+        found = mean(net.words(ids), mask)
+        return F.normalize(found, dim=1) if table.normalise else found
+
+    width = table.vectors.shape[1]
+    return Backbone(net, run, Tokens(), width, source="words").eval()
 
 
 def _register(name: str) -> Callable[[Builder], Builder]:

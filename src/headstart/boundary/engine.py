@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from headstart.backbones import static
 from headstart.backbones.entry import Entry
 from headstart.backbones.known import Known
 from headstart.data.images import Preprocess
@@ -51,6 +52,9 @@ def engine(entry: Entry, *, block: int = -1, device: str = "cpu", seed: int = 0)
     Raises:
         UsageError: there is no such block.
     """
+    if entry.library == static.LIBRARY and block == -1:
+        table = static.table(entry)  # a lookup, on any device: no network runs
+        return lambda batch: table(*batch)
     if device != "cpu":
         return torch_engine(_build(entry, seed), block, device)
     path = graph_path(weights_key(entry, seed), block)

@@ -66,6 +66,7 @@ class Tokenize:
         max_length: tokens of a text that are read, special tokens counted; the rest is cut off.
         pad_id: the token that fills up short texts of a batch.
         clean: whether texts go through `clean_text` first.
+        drop: a token that is left out, the unknown one of a table of words, say; -1 for none.
 
     >>> words = fit_vocabulary(["good film", "bad film"], min_frequency=1, max_length=8)
     >>> [row.tolist() for row in words.encode(["a good film"])]
@@ -76,6 +77,7 @@ class Tokenize:
     max_length: int
     pad_id: int = 0
     clean: bool = True
+    drop: int = -1
 
     # As of `headstart.data.images.Preprocess`; a wide window has many texts of like length.
     inputs: ClassVar[dict[str, dict[int, str]]] = {
@@ -110,7 +112,10 @@ class Tokenize:
         A text without any token is one padding token, so that no network divides by length zero.
         """
         found = self._ready.encode_batch_fast([self._read(text) for text in texts])
-        return [np.array(one.ids or [self.pad_id], np.int32) for one in found]
+        kept = (
+            one.ids if self.drop < 0 else [i for i in one.ids if i != self.drop] for one in found
+        )
+        return [np.array(ids or [self.pad_id], np.int32) for ids in kept]
 
     def rows(self, prepared: Sequence[Any]) -> list[npt.NDArray[Any]]:
         """Return the token ids of texts, see `encode`."""
@@ -216,7 +221,9 @@ class Tokenize:
             # Bytes and not text: the key must not depend on how line ends are read.
             tokenizer = (folder / "tokenizer.json").read_bytes().decode("utf-8")
             rest = json.loads((folder / "tokenize.json").read_text(encoding="utf-8"))
-            loaded = cls(tokenizer, int(rest["max_length"]), int(rest["pad_id"]), rest["clean"])
+            drop = int(rest.get("drop", -1))
+            length, pad = int(rest["max_length"]), int(rest["pad_id"])
+            loaded = cls(tokenizer, length, pad, rest["clean"], drop)
             _ = loaded._ready
         except Exception as error:  # tokenizers raises plain Exception
             raise BundleError(
@@ -228,7 +235,8 @@ class Tokenize:
     def key(self) -> str:
         """Return a text that changes whenever the tokens could; stores are keyed by it."""
         digest = hashlib.blake2b(self.tokenizer.encode("utf-8"), digest_size=16).hexdigest()
-        return f"{_CLEANER}|{digest}|{self.max_length}|{self.pad_id}|{self.clean}"
+        drops = f"|{self.drop}" if self.drop >= 0 else ""
+        return f"{_CLEANER}|{digest}|{self.max_length}|{self.pad_id}|{self.clean}{drops}"
 
 
 def _parsed(tokenizer: str) -> Any:
