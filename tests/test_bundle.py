@@ -50,7 +50,8 @@ def change_weights(folder: Path, **tensors: np.ndarray) -> None:
 
 def test_layout(saved: Path, tmp_path: Path) -> None:
     names = {path.name for path in saved.iterdir()}
-    assert names == {"bundle.json", "model.safetensors", "report.html", "skipped.csv"}
+    files = {"bundle.json", "model.safetensors", "report.html", "skipped.csv"}
+    assert names == files | {"trained.safetensors"}
     facts = json.loads((saved / "bundle.json").read_text(encoding="utf-8"))
     assert facts["format"] == bundle.FORMAT
     assert facts["classes"] == ["bar 0", "bar 1"]

@@ -66,10 +66,10 @@ def test_confusion_and_classes() -> None:
 def test_classes_that_are_absent_or_never_answered() -> None:
     chances = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0]], np.float32)
     rows = evaluate(chances, np.array([0, 1]), ("a", "b", "c")).per_class()
-    assert [row["recall"] for row in rows] == [1.0, 0.0, 0.0]
-    assert [row["precision"] for row in rows] == [0.5, 0.0, 0.0]
-    assert [row["f1"] for row in rows] == [pytest.approx(2 / 3), 0.0, 0.0]
-    assert rows[2]["interval"] == [0.0, 1.0]
+    assert [row["recall"] for row in rows] == [1.0, 0.0, None]
+    assert [row["precision"] for row in rows] == [0.5, 0.0, None]
+    assert [row["f1"] for row in rows] == [pytest.approx(2 / 3), 0.0, None]
+    assert rows[2]["interval"] is None, "it was not measured"
 
 
 def test_nothing_measured() -> None:

@@ -195,7 +195,7 @@ def test_a_model_of_pictures_refuses_sentences(tmp_path: Path, glyph_graph: Path
     assert run("fit", save_bars(tmp_path / "data"), "--out", out)[0] == 0
     with pytest.raises(HeadstartError, match="answers pictures, not texts"):
         next(headstart.load(out).model.stream_texts(["a b"]))
-    assert "no such file" in run("predict", out, "a b")[1]
+    assert "no such file" in run("predict", out, "a b")[2]
 
 
 def test_cleaning_is_an_option_that_travels(table: Path, encoder: str, tmp_path: Path) -> None:

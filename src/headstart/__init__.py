@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from headstart.strategies.plan import Plan
     from headstart.verbs.adapt import adapt
     from headstart.verbs.audit import audit
+    from headstart.verbs.backbones import fetch
     from headstart.verbs.compare import compare
     from headstart.verbs.demo import demo
     from headstart.verbs.evaluate import evaluate
@@ -50,6 +51,7 @@ _HOME = {
     "demo": "verbs.demo",
     "evaluate": "verbs.evaluate",
     "features": "verbs.features",
+    "fetch": "verbs.backbones",
     "fit": "verbs.fit",
     "load": "bundle",
     "predict": "verbs.predict",
@@ -75,6 +77,7 @@ __all__ = [
     "demo",
     "evaluate",
     "features",
+    "fetch",
     "fit",
     "load",
     "predict",

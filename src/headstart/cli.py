@@ -67,6 +67,7 @@ ITEMS = Annotated[
     ),
 ]
 WHAT = Annotated[str, typer.Argument(help="filters, errors or embedding.")]
+NAME = Annotated[str, typer.Argument(metavar="NAME", help="See `headstart backbones`.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
@@ -107,6 +108,7 @@ def _hint(row: Setting) -> Any:
     """Return the annotation of an option; what is written in words stays text until it is read."""
     plain: Any = str if row.parse else row.type
     shown = typer.Option(
+        f"--{row.name.strip('_').replace('_', '-')}",
         help=described_one(row, OFFERED),
         min=row.least if plain in (int, float) else None,
         rich_help_panel=row.panel or None,
@@ -287,6 +289,31 @@ def show(as_json: bool, given: dict[str, Any]) -> None:
             print(line)
 
 
+@command("backbones")
+def backbones(as_json: bool, given: dict[str, Any]) -> None:
+    """List the backbones that are here, and those that are worth fetching."""
+    from headstart.report import tables
+    from headstart.verbs.backbones import backbones as run
+
+    found = run(**given)
+    if as_json:
+        _emit(found.to_json())
+    else:
+        tables.backbones(found)
+
+
+@command("fetch", name=NAME)
+def fetch(as_json: bool, given: dict[str, Any]) -> None:
+    """Bring the weights of a backbone to this machine, for later."""
+    import headstart
+
+    found = headstart.fetch(given["name"])
+    if as_json:
+        _emit(found)
+    else:
+        print(f"{found['name']} is here: {found['weights']} (licence: {found['licence']})")
+
+
 @command("pretrain glyphs", pretrain_app)
 def pretrain_glyphs(as_json: bool, given: dict[str, Any]) -> None:
     """Make the embedded default again, from the fonts that matplotlib ships."""
@@ -339,7 +366,7 @@ def detect_evaluate(as_json: bool, given: dict[str, Any]) -> None:
     if as_json:
         _emit(figures.to_json() | {"skipped": [one._asdict() for one in skipped]})
     else:
-        tables.evaluation(finder(given["bundle"]).task, Evaluated(figures, skipped))
+        tables.evaluation(finder(given["bundle"]).task, Evaluated(figures, tuple(skipped)))
 
 
 def _pretrained(as_json: bool, result: dict[str, Any]) -> None:

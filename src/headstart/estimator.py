@@ -15,12 +15,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from headstart.backbones.choice import as_asked, require_learners
 from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve_all
+from headstart.backbones.usual import usual
 from headstart.boundary.extract import vectors
 from headstart.compute.device import pick
 from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset, Kind
 from headstart.data.frames import column_of, columns_of, is_frame
-from headstart.data.handed import items_of, targets_of
+from headstart.data.handed import items_of, kind_of, targets_of
 from headstart.data.items import missing
 from headstart.data.scan import scan
 from headstart.errors import DataError
@@ -45,7 +46,7 @@ class _Transfer(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        backbone: str = "glyphs",
+        backbone: str | None = None,
         strategy: str = "frozen",
         *,
         image_shape: tuple[int, int] | None = None,
@@ -76,7 +77,7 @@ class _Transfer(BaseEstimator):  # type: ignore[misc]
             self.value_range_ = (float(finite.min()), float(finite.max()))
         run = self._settings()
         (strategy,), device = strategies([run.strategy], run), pick(run.device)
-        entries = self._entries(run)
+        entries = self._entries(run, items)
         dataset = self._dataset(items, targets, entries[0].kind)
         features = None
         if strategy.solves and all(entry.ready for entry in entries):
@@ -95,9 +96,10 @@ class _Transfer(BaseEstimator):  # type: ignore[misc]
         rest = {name: getattr(self, name) for name in _OPTIONS}
         return Carried.of(own | {k: v for k, v in rest.items() if v != _OPTIONS[k].default})
 
-    def _entries(self, run: Carried) -> tuple[Entry, ...]:
-        """Return the backbones as the settings want items read."""
-        entries = resolve_all(self.backbone, seed=run.seed)
+    def _entries(self, run: Carried, items: Any) -> tuple[Entry, ...]:
+        """Return the backbones as the settings want items read; without a name what suits them."""
+        name = self.backbone or usual(self._dataset(items, None, kind_of(items)))[0]
+        entries = resolve_all(name, seed=run.seed)
         require_kind(run, entries[0].kind, "X, by its backbone,", self.task)
         require_learners(run, entries)
         entries = as_asked(entries, run)
@@ -178,7 +180,7 @@ class TransferClassifier(ClassifierMixin, _Transfer):  # type: ignore[misc]
     ["warm"], "epochs": [2, 5]}]``.
 
     Args:
-        backbone: a name, or ``x+y`` to join features.
+        backbone: a name, or ``x+y`` to join features; None for what suits the items.
         strategy: "frozen", "warm", "partial:-3", ..., see `headstart.strategies`.
         image_shape: (H, W) of the rows of a table.
         **options: those of `headstart.fit` that are not about files, see ``docs/options.md``.

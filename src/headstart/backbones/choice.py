@@ -9,15 +9,13 @@ import numpy as np
 
 from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve_all
+from headstart.backbones.usual import SMALL, unread, usual
 from headstart.data.dataset import Dataset
 from headstart.data.images import Decoded, Preprocess, examine
 from headstart.errors import DataError, ItemError
 from headstart.progress import log
 from headstart.settings.option import require_kind, require_read
 from headstart.settings.table import Input, Options
-
-DEFAULT = {"image": "glyphs", "text": "minilm"}
-"""The backbone of each kind of items where none is named: both work offline."""
 
 
 def entries_for(
@@ -30,17 +28,22 @@ def entries_for(
         DataError: the backbone is for the other kind of items.
         BackboneError: it, or its weights, are not here.
     """
-    backbone = backbone or DEFAULT[dataset.kind]
+    if backbone is None:
+        backbone, why = usual(dataset)
+        say(notes, f"backbone {backbone}, for {why}")
     entries = resolve_all(backbone, seed=seed)
     task = dataset.targets.task.name if dataset.targets else ""
     require_kind(run, dataset.kind, str(dataset.root), task)
     if entries[0].kind != dataset.kind:
         raise DataError(
             f"{dataset.root} holds {dataset.kind}s, but the backbone '{backbone}' is for "
-            f"{entries[0].kind}s; try '{DEFAULT[dataset.kind]}'."
+            f"{entries[0].kind}s; leave it out, or see `headstart backbones`."
         )
     entries = as_asked(entries, run)
     if dataset.kind == "text":
+        for entry in entries:
+            if warning := unread(entry, dataset):
+                say(notes, warning)
         return entries
     return _for_pictures(entries, dataset, run.channels, notes)
 
@@ -78,7 +81,7 @@ def _for_pictures(
     picture = first_picture(dataset)
     wanted = channels or array_channels(picture)
     glyphs = any(entry.name == "glyphs" for entry in entries)
-    if glyphs and picture and min(picture.width, picture.height) > 64:
+    if glyphs and picture and min(picture.width, picture.height) > SMALL:
         say(
             notes,
             "glyphs learned from small printed characters; for photos name a backbone that learned "

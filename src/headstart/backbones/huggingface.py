@@ -109,6 +109,14 @@ def _snapshot(name: str) -> Path:
     return folder
 
 
+def cached(name: str) -> bool:
+    """Return whether the hub's repository ``name`` is in its own cache, with weights."""
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "snapshots"
+    return any(_weight_files(one) for one in folder.glob("*"))
+
+
 def is_folder(name: str) -> bool:
     """Whether ``name`` is the path of an encoder's folder."""
     return (Path(name).expanduser() / "config.json").is_file()

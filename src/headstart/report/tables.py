@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headstart.data.audit import Audit
     from headstart.evaluation.runs import Comparison
     from headstart.verbs.adapt import Adapted
+    from headstart.verbs.backbones import Listed
     from headstart.verbs.evaluate import Evaluated
     from headstart.verbs.fit import Fit
 
@@ -202,6 +203,26 @@ def audit(found: Audit) -> None:
     if found.empty_classes:
         print(f"no usable item: {', '.join(found.empty_classes)}")
     checks(found.findings)
+
+
+def backbones(found: Listed) -> None:
+    """Print the backbones: those here, the catalogue, and what suits the data."""
+    if found.chosen:
+        print(f"taken where none is named: {found.chosen}, for {found.why}")
+    elif found.why:
+        print(found.why)
+    print(f"here: {', '.join(found.here)}")
+    rows = [
+        [
+            one.name,
+            "here" if found.is_here(one) else f"{one.megabytes} MB",
+            one.licence,
+            "; ".join(filter(None, [one.reads, one.figure])),
+        ]
+        for one in found.offers
+    ]
+    table(["worth having", "", "licence", "learned from; known figure"], rows, left=4)
+    print("headstart fetch NAME brings one; any other of timm, torchvision and the hub works too")
 
 
 def comparison(result: Comparison) -> None:

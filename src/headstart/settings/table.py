@@ -264,8 +264,8 @@ class Named(Settings):
 
     backbone: str | None = option(
         None,
-        "Name, or x+y to join features; random:x for random weights. Default: glyphs for "
-        "pictures, minilm for texts; none for audit.",
+        "Name, or x+y to join features; random:x for random weights. Default: what suits the "
+        "items, and it says why; none for audit.",
     )
 
 
@@ -364,7 +364,7 @@ class Comparing(Reading, Kept, Paged, HeldOut, Placed, Seeded, Options):
         ("scratch", "warm", "frozen"), "Names, with commas: {strategies}.", parse=words
     )
     backbones: tuple[str, ...] = option(
-        (), "Names, with commas. Default: glyphs, or minilm for texts.", parse=words
+        (), "Names, with commas. Default: what suits the items.", parse=words
     )
     shots: tuple[Shots, ...] = option(
         ("all",), "Labels a class, with commas: 8,64,all.", parse=shots
@@ -534,6 +534,18 @@ class Rating(Beside, Placed):
     """Settings of `detect evaluate`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listing(Settings):
+    """Settings of `backbones`."""
+
+    for_: Path | None = option(None, "Data, for which one is then recommended, with the reason.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetching(Settings):
+    """Settings of `fetch`: none."""
+
+
 VERBS: dict[str, type[Settings]] = {
     "fit": Fitting,
     "compare": Comparing,
@@ -543,6 +555,8 @@ VERBS: dict[str, type[Settings]] = {
     "evaluate": Evaluating,
     "audit": Auditing,
     "show": Showing,
+    "backbones": Listing,
+    "fetch": Fetching,
     "demo": Demonstrating,
     "pretrain glyphs": Pretraining,
     "pretrain supervised": PretrainingSupervised,

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headstart.backbones.choice import DEFAULT, entries_for, require_learners
+from headstart.backbones.choice import entries_for, require_learners
 from headstart.backbones.entry import Entry
+from headstart.backbones.usual import usual
 from headstart.boundary.affordable import affordable
 from headstart.boundary.extract import look
 from headstart.checks.held_out import small
@@ -223,9 +224,15 @@ def _require_runs(run: Comparing) -> None:
         raise UsageError("fit leaves the fitted winner in out/model; give the folder out.")
 
 
+def _usual(dataset: Dataset) -> str:
+    name, why = usual(dataset)
+    log.info("backbone %s, for %s", name, why)
+    return name
+
+
 def _named(dataset: Dataset, run: Comparing) -> dict[str, tuple[Entry, ...]]:
     """Return the backbones by name, each as the items and the settings want it."""
-    names = run.backbones or (DEFAULT[dataset.kind],)
+    names = run.backbones or (_usual(dataset),)
     named = {name: entries_for(name, dataset, run, run.seed, []) for name in names}
     require_learners(run, (entry for entries in named.values() for entry in entries))
     return named

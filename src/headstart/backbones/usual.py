@@ -1,0 +1,173 @@
+"""Which backbone suits a data set where none is named: the items are looked at, and it says why."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from headstart.backbones import huggingface, registry
+from headstart.backbones.catalogue import MULTILINGUAL, Offer, offers, short
+from headstart.backbones.entry import Entry
+from headstart.data.dataset import Dataset
+from headstart.data.images import Decoded, examine
+from headstart.data.texts import Tokenize
+from headstart.errors import BackboneError, ItemError
+
+SMALL = 64
+"""Pictures of up to so many pixels a side may be characters."""
+
+_PICTURES, _TEXTS = 8, 200
+_OTHER = 0.3
+_UNKNOWN, _SINGLE, _SIGNS = 0.05, 0.5, 1000
+
+
+def usual(dataset: Dataset, *, fetch: bool = True) -> tuple[str, str]:
+    """Return the backbone for ``dataset``, and why it is that one; ``fetch`` allows to fetch it.
+
+    Small grey pictures get ``glyphs``; others the first usual backbone of the catalogue that is
+    here, or else can be fetched now. Texts in Latin script get ``minilm``, others the multilingual
+    encoder where it is here or can be fetched.
+
+    Raises:
+        BackboneError: there is none for photos; the message names the ways.
+    """
+    look = _for_texts if dataset.kind == "text" else _for_pictures
+    return look(dataset, fetch)
+
+
+def _for_pictures(dataset: Dataset, fetch: bool) -> tuple[str, str]:
+    seen = list(_first(dataset))
+    said = _said(seen)
+    if seen and all(max(one.width, one.height) <= SMALL and is_grey(one) for one in seen):
+        return "glyphs", f"small grey pictures ({said})"
+    photos = [one for one in offers("image", usual=True) if one.name != "glyphs"]
+    here = here_of(photos)
+    if here:
+        return here[0], f"photos ({said}): the first of the catalogue that is here"
+    if not fetch:
+        return photos[0].name, f"photos ({said}): the first of the catalogue, to be fetched"
+    try:
+        registry.resolve(photos[0].name)
+    except BackboneError as error:
+        raise BackboneError(
+            f"{dataset.root} holds photos ({said}), for which a backbone is needed that has "
+            f"learned from photos, and none of the catalogue is here.\n{error}\n"
+            f"Or name one that is here with --backbone: {', '.join(registry.available())} "
+            "(glyphs knows small printed characters alone)."
+        ) from error
+    return photos[0].name, f"photos ({said}): the first of the catalogue, fetched"
+
+
+def here_of(wanted: Iterable[Offer]) -> list[str]:
+    """Return the names of those offers whose weights are on this machine, as they are called here.
+
+    A file in a directory of weights goes by its own name.
+    """
+    names = registry.available()
+    found = []
+    for one in wanted:
+        plain = short(one.name)
+        if plain in names or (plain.startswith("hf:") and huggingface.cached(plain[3:])):
+            found.append(plain)
+    return found
+
+
+def _for_texts(dataset: Dataset, fetch: bool) -> tuple[str, str]:
+    share = other_script(_sample(dataset))
+    if share <= _OTHER:
+        return "minilm", "texts in Latin script"
+    said = f"texts, {100 * share:.0f} % of whose letters are of other scripts than Latin"
+    wanted = [one for one in offers("text") if "languages" in one.reads]
+    here = here_of(sorted(wanted, key=lambda one: not one.usual))
+    if here:
+        return here[0], f"{said}: a multilingual encoder that is here"
+    if not fetch:
+        return MULTILINGUAL, f"{said}: a multilingual encoder, to be fetched"
+    try:
+        registry.resolve(MULTILINGUAL)
+    except BackboneError:
+        warning = f"{said}; no multilingual encoder is here, nor can one be fetched. Take one:"
+        return "minilm", f"{warning} headstart fetch {MULTILINGUAL}"
+    return MULTILINGUAL, f"{said}: a multilingual encoder, fetched"
+
+
+def unread(entry: Entry, dataset: Dataset) -> str:
+    """Return the warning where an encoder's vocabulary does not know the texts; empty if it does.
+
+    That is where many pieces are unknown, or most are single signs of a script of which the
+    vocabulary has few.
+    """
+    if not isinstance(entry.preprocess, Tokenize) or not entry.ready:
+        return ""
+    unknown, single = _shares(entry.preprocess, list(_sample(dataset)))
+    if unknown <= _UNKNOWN and single <= _SINGLE:
+        return ""
+    return (
+        f"'{entry.name}' hardly reads these texts: {100 * unknown:.0f} % of their pieces are "
+        f"unknown to it and {100 * single:.0f} % are single characters; take an encoder of their "
+        f"language, such as --backbone {MULTILINGUAL}"
+    )
+
+
+def _shares(tokenize: Tokenize, texts: list[str]) -> tuple[float, float]:
+    """Return the shares of unknown pieces, and of single signs that are no ASCII letters."""
+    words = tokenize.vocabulary
+    signs = np.array([_is_sign(word) for word in words], np.bool_)
+    ids = [row for row in tokenize.encode(texts) if len(row)]
+    if not ids:
+        return 0.0, 0.0
+    pieces = np.concatenate(ids)
+    single = float(signs[pieces].mean()) if signs.sum() < _SIGNS else 0.0
+    return 1 - tokenize.coverage(texts), single
+
+
+def _is_sign(word: str) -> bool:
+    plain = word.removeprefix("##").lstrip("▁Ġ")
+    return len(plain) == 1 and not plain.isascii() and plain.isalpha()
+
+
+def other_script(texts: Iterable[str]) -> float:
+    """Return the share of letters that are of another script than Latin.
+
+    >>> other_script(["Größe", "这家店"])
+    0.375
+    """
+    letters = [sign for text in texts for sign in text if sign.isalpha()]
+    latin = sum(sign.isascii() or "LATIN" in unicodedata.name(sign, "") for sign in letters)
+    return 1 - latin / len(letters) if letters else 0.0
+
+
+def _sample(dataset: Dataset) -> Iterator[str]:
+    """Yield some texts from all over the data set."""
+    for index in np.unique(np.linspace(0, len(dataset) - 1, _TEXTS).astype(int)):
+        try:
+            yield dataset.content(int(index)).decode("utf-8", "replace")[:1000]
+        except (OSError, ItemError):
+            continue
+
+
+def _first(dataset: Dataset) -> Iterator[Decoded]:
+    """Yield some pictures from all over the data set that can be unpacked."""
+    for index in np.unique(np.linspace(0, len(dataset) - 1, _PICTURES).astype(int)):
+        try:
+            yield examine(dataset.content(int(index)))
+        except (OSError, ItemError):
+            continue
+
+
+def is_grey(picture: Decoded) -> bool:
+    """Return whether a picture has no colours: one channel, or equal ones."""
+    values = np.asarray(picture.image)
+    if values.ndim == 2 or values.shape[2] == 1:
+        return True
+    colours = values[:, :, :3].astype(np.int16)
+    return bool(np.ptp(colours, axis=2).max(initial=0) <= 8)
+
+
+def _said(seen: list[Decoded]) -> str:
+    if not seen:
+        return "none could be looked at"
+    colour = "grey" if all(map(is_grey, seen)) else "in colour"
+    return f"such as {seen[0].width} x {seen[0].height} pixels, {colour}"
