@@ -16,6 +16,7 @@ from typing import Any
 
 from headstart.backbones import static
 from headstart.backbones.entry import Entry
+from headstart.backbones.fetched import require_stated
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
 from headstart.store import home
@@ -137,6 +138,8 @@ def entry(name: str) -> Entry:
             f"{folder} holds no weights (model.safetensors or pytorch_model.bin); ask for random "
             f"ones with random:{name}."
         )
+    if len(facts["weights"]) == 1:
+        require_stated(Path(facts["weights"][0]), facts["sha256"])
     return replace(_described(name, folder, facts), weights=_one_file(facts))
 
 

@@ -22,6 +22,7 @@ from torchvision.transforms import InterpolationMode
 
 from headstart.backbones import entry as entries
 from headstart.backbones.entry import Entry
+from headstart.backbones.fetched import require_stated
 from headstart.backbones.surgery import find_head
 from headstart.errors import BackboneError, nearest, unknown
 from headstart.progress import log
@@ -96,10 +97,22 @@ def fetch(name: str, folder: Path, *, tried: list[str], here: Sequence[str] = ()
 def _pretrained(entry: Entry) -> nn.Module:
     if entry.library == "timm":
         net: nn.Module = timm.create_model(entry.architecture, pretrained=True)
+        _require_stated(net)
         return net
     weights = torchvision.models.get_model_weights(entry.architecture).DEFAULT
     found: nn.Module = torchvision.models.get_model(entry.architecture, weights=weights)
     return found
+
+
+def _require_stated(net: nn.Module) -> None:
+    """Refuse weights of the hub that are not those that it states."""
+    from huggingface_hub import try_to_load_from_cache
+
+    repository = str(getattr(net, "pretrained_cfg", {}).get("hf_hub_id") or "")
+    for name in ("model.safetensors", "pytorch_model.bin") if repository else ():
+        found = try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            require_stated(Path(found))
 
 
 def _outputs(net: nn.Module) -> int:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry
+from headstart.backbones.fetched import require_stated
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
 
@@ -83,6 +84,9 @@ def entry(name: str, folder: Path) -> Entry:
         tokenize = Tokenize(tokens, length, max(unknown, 0), clean=False, drop=unknown)
         tokenize.encode([""])
         facts = {"normalise": bool(config.get("normalize"))}
+        require_stated(weights, digest)
+    except BackboneError:
+        raise
     except Exception as error:  # tokenizers raises plain Exception
         raise BackboneError(
             f"{folder} holds no static encoder that can be read ({error!r}); it needs config.json, "
