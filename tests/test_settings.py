@@ -234,7 +234,11 @@ def test_options_of_reading_are_refused_where_nothing_is_read(tmp_path: Path) ->
 # -- the doors ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if " " not in verb])
+# In Python the name `backbones` is the room's, and `for` is a word of the language.
+IN_PYTHON = [verb for verb in VERBS if " " not in verb and verb != "backbones"]
+
+
+@pytest.mark.parametrize("verb", IN_PYTHON)
 def test_python_and_the_command_line_take_the_same_names(verb: str) -> None:
     command = get_command(cli.app).commands[verb]  # type: ignore[attr-defined]
     there = {option.name for option in command.params if option.param_type_name == "option"}
