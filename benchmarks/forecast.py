@@ -1,0 +1,113 @@
+"""Forecasts of learning curves against what then came out; which form forecasts best.
+
+python benchmarks/forecast.py [DRAWS]
+
+Curves of `frozen` on random parts of real sets (250 test items, 2 to 64 labels a class); each
+forecast is made from the smaller sizes alone, three or more, and held against 2, 4 and 8 times.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+import headstart
+from headstart.backbones.choice import entries_for
+from headstart.boundary.extract import extract
+from headstart.data.split import draw, split
+from headstart.evaluation import forecast
+from headstart.evaluation.forecast import Curve, log_odds, power_law
+from headstart.settings.table import Comparing
+from headstart.tasks.heads import solve
+from places import DATA
+
+SETS = (
+    ("hymenoptera", "mobilenet_v2"),
+    ("pacs/sketch", "mobilenet_v2"),
+    ("pacs/sketch", "mobilenetv1_100"),
+    ("hotdog_food101_64", "mobilenet_v2"),
+    ("hotdog_food101_64", "mobilenetv1_100"),
+    ("hotdog", "mobilenet_v2"),
+    ("cats_dogs", "mobilenet_v2"),
+    ("cats_dogs", "mobilenetv1_100"),
+    ("usps", "glyphs"),
+    ("ag_news/train_text.csv", "minilm"),
+)
+SHOTS = (2, 4, 8, 16, 32, 64)
+
+
+def part(data: headstart.Dataset) -> headstart.Dataset:
+    """Return 130 a class to draw from and 250 to test on, from either side of a split."""
+    parts = split(data, np.arange(len(data)), val=0.3, seed=0)
+    train = draw(data.known, parts.train, 130, seed=5, draw=7)
+    test = np.sort(np.random.default_rng(5).permutation(parts.held_out)[:250])
+    own = np.array(["train"] * len(train) + ["test"] * len(test), "<U5")
+    return replace(data.take(np.concatenate([train, test])), splits=own)
+
+
+def curve(name: str, backbone: str, draws: int) -> Curve:
+    data = part(headstart.read(DATA / name))
+    found, features = extract(data, entries_for(backbone, data, Comparing.of({}), 0, []))
+    data = found.dataset
+    parts = split(data, found.usable)
+    least = min(data.known.task.counts(data.labels[parts.train]).values())
+    rows, truth = features.rows(parts.held_out), data.labels[parts.held_out]
+    sizes, tables = [], []
+    for shots in [n for n in SHOTS if n <= 1.02 * least]:
+        table = []
+        for number in range(draws):
+            train = draw(data.known, parts.train, shots, seed=0, draw=number)
+            head, _ = solve("logistic", features.of(data).examples(train))
+            table.append(head.logits(rows).argmax(1) == truth)
+        sizes.append(shots * len(data.classes))
+        tables.append(np.array(table, np.float64))
+    return Curve(np.array(sizes, np.float64), tables, float(SHOTS[0]))
+
+
+def forms(known: Curve, n: float) -> Iterator[tuple[str, float]]:
+    """Yield what the forms that were tried say."""
+    errors = 1 - np.array([[table.mean() for table in known.scores]])
+    plain = float(power_law(known.sizes, errors, doubt=0).at(n)[0])
+    eased = float(power_law(known.sizes, errors).at(n)[0])
+    odds = float(log_odds(known.sizes, errors).at(n)[0])
+    yield "plain power law", plain
+    yield "log odds", odds
+    yield "pooled, equal weights", 0.6 * eased + 0.4 * odds
+    yield "last value", 1 - float(errors[0, -1])
+
+
+def main() -> None:
+    draws = int(sys.argv[1]) if len(sys.argv) > 1 else 6
+    off: dict[tuple[str, int], list[float]] = {}
+    band: dict[int, list[tuple[bool, float]]] = {}
+    for name, backbone in SETS:
+        whole = curve(name, backbone, draws)
+        means = " ".join(f"{100 * table.mean():.1f}" for table in whole.scores)
+        print(f"{name} {backbone}: {means}", flush=True)
+        for k in range(3, len(whole.sizes)):
+            known = Curve(whole.sizes[:k], whole.scores[:k], whole.shots)
+            for at in range(k, len(whole.sizes)):
+                n, truth = float(whole.sizes[at]), float(whole.scores[at].mean())
+                times = round(n / known.sizes[-1])
+                mean, low, high = forecast.ahead(known, [n])[0]
+                band.setdefault(times, []).append((bool(low <= truth <= high), high - low))
+                for form, value in [("ours", mean), *forms(known, n)]:
+                    off.setdefault((form, times), []).append(abs(value - truth))
+    for times, rows in sorted(band.items()):
+        if times > 8:
+            continue
+        held, width = np.mean([row[0] for row in rows]), np.median([row[1] for row in rows])
+        said = ", ".join(
+            f"{form} {100 * np.mean(values):.2f}" for (form, t), values in off.items() if t == times
+        )
+        print(
+            f"{times} times, {len(rows)} forecasts: {100 * held:.0f} % in the 80 % interval, "
+            f"median width {100 * width:.1f}; mean error in points: {said}"
+        )
+
+
+if __name__ == "__main__":
+    main()
