@@ -149,6 +149,15 @@ def test_wrong_labels_come_first_and_clean_ones_raise_no_word() -> None:
         assert found.items[0]["margin"] >= found.items[-1]["margin"]
 
 
+def test_who_cannot_answer_cannot_doubt() -> None:
+    rng = np.random.default_rng(0)
+    labels_ = np.arange(200) % 2
+    chances = rng.dirichlet([0.2, 0.2], 200).astype(np.float32)
+    data = from_items(np.zeros((200, 4, 4), np.uint8), labels_)
+    assert len(suspects(chances, labels_)) > 60
+    assert label_errors(data, np.arange(200), chances, labels_, ("a", "b")) is None
+
+
 def test_answers_out_of_fold_are_those_of_heads_that_have_not_seen_the_item() -> None:
     rng = np.random.default_rng(1)
     labels_ = np.arange(40) % 2

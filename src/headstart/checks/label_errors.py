@@ -18,6 +18,12 @@ from headstart.tasks.task import Indices, Matrix
 SURE = 0.5
 """By how much another label must be more probable for an item to be worth a word."""
 
+ABLE = 0.7
+"""Share of the items that must be answered as labelled: who cannot do that cannot doubt."""
+
+MOST = 0.2
+"""Share of the labels beyond which it is the answers that are wrong, and not the labels."""
+
 SPARE = 4
 """Items that are listed beyond twice the estimated number of wrong labels."""
 
@@ -81,7 +87,10 @@ def suspects(chances: Matrix, labels: Indices) -> list[Suspect]:
 def label_errors(
     dataset: Dataset, items: Indices, chances: Matrix, labels: Indices, names: Sequence[str]
 ) -> Finding | None:
-    """Return the likely label errors among ``items``; nothing where no doubt is strong.
+    """Return the likely label errors among ``items``; nothing where the doubt is no good.
+
+    That is, where no other label is more probable by `SURE`, or where the answers are too often
+    not the labels for that to be the labels' fault.
 
     Args:
         dataset: whose items they are.
@@ -91,8 +100,8 @@ def label_errors(
         names: of the classes.
     """
     found = suspects(chances, labels)
-    n = sum(one.confident for one in found)
-    if not n or found[0].margin < SURE:
+    n, right = sum(one.confident for one in found), 1 - len(found) / max(1, len(labels))
+    if not n or found[0].margin < SURE or right < ABLE or n > MOST * len(labels):
         return None
     rows = [
         {

@@ -50,6 +50,7 @@ CHINESE: dict[str, str] = {
     "A number that is a link shows its items.": "点击带链接的数字可查看相应样本。",
     "{a} taken for {b}": "{a} 被认作 {b}",
     "back to the table": "回到表格",
+    "The other pairs": "其余混淆",
     "Most confident mistakes": "最自信的错误",
     "Most surprising items": "最意外的样本",
     "Farthest off": "偏差最大的样本",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from html import escape
 from typing import Any
 
@@ -11,11 +11,14 @@ from headstart.report.svg import bar, ruler
 from headstart.report.view import Html, Row, View
 from headstart.tasks.shown import percent, span
 
-WHOLE = 24
+WHOLE = 20
 """Classes up to which the confusion is shown whole; of more, those that are confused most."""
 
 OPENED = 12
 """Items that a cell opens."""
+
+OTHERS = 100
+"""Pairs of classes that are listed besides."""
 
 Facts = Mapping[str, Any]
 
@@ -89,7 +92,20 @@ def confusion(
         _matrix(view, names, counts, chosen, held),
         f'<p class="quiet">{said} {view.t("A number that is a link shows its items.")}</p>',
         cells,
+        _others(view, held, {names[c] for c in chosen}),
     )
+
+
+def _others(view: View, held: Mapping[tuple[str, str], Sequence[Facts]], shown: Set[str]) -> str:
+    """Return the pairs that are not in the table, those with the most items first."""
+    pairs = [(pair, len(rows)) for pair, rows in held.items() if not set(pair) <= shown]
+    pairs.sort(key=lambda one: -one[1])
+    lines = [f"{view.words('{a} taken for {b}', a=a, b=b)}: {n}" for (a, b), n in pairs[:OTHERS]]
+    if not lines:
+        return ""
+    inside = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    title = view.t("The other pairs")
+    return f"<details><summary>{title}</summary><ul>{inside}</ul></details>"
 
 
 def _chosen(counts: Sequence[Sequence[int]]) -> list[int]:
@@ -153,4 +169,4 @@ def _opened(view: View, names: Sequence[str], c: int, other: int, rows: Sequence
 def sure(view: View, row: Facts) -> str:
     """Return how sure a mistake was, and of which item."""
     said = percent(row["probability"]) if "probability" in row else ""
-    return f"{said} <code>{escape(row['item'])}</code>"
+    return f"{said} {view.named(row['item'])}"

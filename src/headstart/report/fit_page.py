@@ -136,7 +136,7 @@ def _errors(view: View, task: Task, rows: Sequence[Facts]) -> str:
             "errors", task.worst, view.listed([mistake(task, dict(r)) for r in rows])
         )
     shown = [
-        (row["item"], f"{view.t(task.mistake(row))}<br><code>{escape(row['item'])}</code>")
+        (row["item"], f"{view.t(task.mistake(row))}<br>{view.named(row['item'])}")
         for row in rows[:ERRORS]
     ]
     first = LONG if view.texts else ERRORS

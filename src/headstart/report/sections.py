@@ -65,7 +65,7 @@ def _said_of(view: View, row: Facts) -> str:
         said = view.t("like {like}", like=row["like"])
     else:
         said = escape(", ".join(f"{k}: {v}" for k, v in row.items() if k != "item"))
-    return f"{said}<br><code>{escape(row['item'])}</code>" if view.pictures or view.texts else said
+    return f"{said}<br>{view.named(row['item'])}" if view.pictures or view.texts else said
 
 
 _DOUBT = ("label", "likely")

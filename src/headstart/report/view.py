@@ -158,6 +158,11 @@ class View:
             f'<title>{escape(item)}</title><use href="#p{number}"/></svg>'
         )
 
+    def named(self, item: str) -> str:
+        """Return the name of an item; of a picture, whose path it also tells, its last part."""
+        shown = item.rpartition("/")[2] if item in self.pictures else item
+        return f"<code>{escape(shown)}</code>"
+
     def items(self, rows: Sequence[tuple[str, str]]) -> str:
         """Return items, (name, what is said of it as markup), as pictures or as texts."""
         texts = any(item in self.texts for item, _ in rows)

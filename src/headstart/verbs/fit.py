@@ -336,9 +336,6 @@ def _parts(found: Audit, run: Fitting, notes: list[str]) -> Split:
         say(notes, f"fewer than {shots} examples to train on: {', '.join(short)}")
     if why := drawn.task.unlearnable(drawn.values, "training items"):
         raise DataError(f"{dataset.root}: {why}.")
-    if found.tiny:
-        names = ", ".join(f"{name} ({n})" for name, n in found.tiny.items())
-        say(notes, f"{len(found.tiny)} classes have fewer than five items: {names}")
     require_held_out(dataset, parts)
     return Split(train, parts.held_out)
 
