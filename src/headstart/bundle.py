@@ -21,6 +21,7 @@ import numpy.typing as npt
 from headstart.backbones.entry import Entry, from_facts
 from headstart.backbones.known import tensor_names
 from headstart.data.dataset import Kind
+from headstart.data.injected import Reader
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError, BundleError
 from headstart.model import Model
@@ -167,7 +168,8 @@ def _assemble(folder: Path, facts: dict[str, Any]) -> Bundle:
 
         return Bundle(folder, facts, finder(entries[0], task, facts, weights))
     columns = tuple(facts.get("data", {}).get("columns", ())) if facts["kind"] == "text" else ()
-    model = Model(entries, head, task, facts.get("seed", 0), columns=columns)
+    beside = Reader.saved(facts["beside"]) if "beside" in facts else None
+    model = Model(entries, head, task, facts.get("seed", 0), columns=columns, beside=beside)
     return Bundle(folder, facts, model)
 
 
@@ -221,6 +223,7 @@ def _facts(model: Model, digest: str) -> dict[str, Any]:
         "temperature": model.head.temperature,
         "head": model.head.chosen,
         "weights": digest,
+        **({"beside": model.beside.facts()} if model.beside else {}),
     }
 
 

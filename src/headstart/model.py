@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features, extract, vectors
 from headstart.data.dataset import Dataset, Kind
 from headstart.data.images import Preprocess
+from headstart.data.injected import Beside, Reader, joined, of_rows
 from headstart.data.items import Items, of_texts
 from headstart.data.reading import read_items
 from headstart.data.scan import Want, scan
@@ -45,6 +46,7 @@ class Model:
         unchanged: the boundary below which the trained network is as it was.
         cache_limit: gigabytes on disk that what stands at that boundary may take.
         columns: of the tables that it learned texts from.
+        beside: how columns of a table become numbers behind the features; None for no columns.
     """
 
     entries: tuple[Entry, ...]
@@ -55,6 +57,7 @@ class Model:
     unchanged: int = 0
     cache_limit: float = 8.0
     columns: tuple[str, ...] = ()
+    beside: Reader | None = None
 
     @property
     def kind(self) -> Kind:
@@ -84,6 +87,7 @@ class Model:
         preprocess = self.entries[0].preprocess
         channels = preprocess.channels if isinstance(preprocess, Preprocess) else None
         columns = self.columns or None
+        whole = whole or self.beside is not None
         return read_items(sources, self.kind, text_columns=columns, channels=channels, whole=whole)
 
     def stream_texts(self, texts: Sequence[str], *, device: str = "cpu") -> Answers:
@@ -106,11 +110,25 @@ class Model:
             targets=None,
             splits=np.full(n, "", "<U5"),
             content=items.content,
+            beside=items.beside if isinstance(items, Dataset) else None,
         )
         for start in range(0, n, CHUNK):
             chunk = whole.take(range(start, min(start + CHUNK, n)))
+            if self.beside and isinstance(items, Items):
+                chunk = replace(chunk, beside=self._rows(items, start, len(chunk)))
             for name, said in zip(chunk.names, self.said(chunk, device), strict=True):
                 yield {"item": name} | said
+
+    def _rows(self, items: Items, start: int, n: int) -> Beside | None:
+        """Return the columns of ``n`` items, as far as they come from tables."""
+        own, names = items.own, self.beside.names if self.beside else ()
+        return of_rows(names, n, (lambda i: own.row(start + i)) if own else None)
+
+    def _read_beside(self, dataset: Dataset) -> Dataset:
+        """Return the data set with its columns as this model reads them."""
+        if self.beside is None:
+            return replace(dataset, beside=None) if dataset.beside else dataset
+        return replace(dataset, beside=self.beside.read(dataset.beside))
 
     def said(self, chunk: Dataset, device: str) -> Answers:
         """Yield the task's answer, or ``{error}``, for each of a few items."""
@@ -131,6 +149,7 @@ class Model:
         self, dataset: Dataset, *, device: str = "cpu"
     ) -> tuple[dict[int, str], Indices, Matrix]:
         """Return the faults by index, the indices of the other items, and their outputs."""
+        dataset = self._read_beside(dataset)
         if self.backbone is None:
             faults, features = vectors(dataset, self.entries, device=device, seed=self.seed)
             good = _without(len(dataset), faults)
@@ -168,6 +187,7 @@ class Model:
         device: str = "cpu",
     ) -> Matrix:
         """Return what the head sees of usable items, shape (len(indices), D), see `outputs`."""
+        dataset = self._read_beside(dataset)
         if self.backbone is not None:
             return self._read(dataset, indices, device)
         if features is None:
@@ -193,7 +213,8 @@ class Model:
                 inputs, backbone, self.unchanged, device, what=what, limit=self.cache_limit
             )
             source.fill(indices)
-        return reading.features(backbone, source, indices, device)
+        found = reading.features(backbone, source, indices, device)
+        return joined(found, inputs.dataset.beside, indices)
 
 
 def _without(n: int, faults: dict[int, str]) -> Indices:

@@ -19,6 +19,7 @@ from headstart.boundary.engine import Batch, Engine, Vectors, engine, weights_ke
 from headstart.data.audit import Audit, audit, collect
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
+from headstart.data.injected import joined
 from headstart.data.scan import Scanned, Want, scan
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
@@ -54,14 +55,17 @@ class Features:
 
     @property
     def widths(self) -> list[int]:
-        """Length of each backbone's vector."""
-        return [int(store.dtype["vector"].shape[0]) for store in self.stores]
+        """Length of each backbone's vector, and of the columns that are joined to it."""
+        found = [int(store.dtype["vector"].shape[0]) for store in self.stores]
+        beside = self.dataset.beside
+        return found if beside is None or beside.matrix is None else [*found, beside.width]
 
     def rows(self, indices: npt.NDArray[np.int64]) -> Vectors:
         """Return the features of the items at ``indices``, shape (len(indices), n_features)."""
         wanted = self.digests[indices]
         parts = [store.get(wanted)["vector"] for store in self.stores]
-        return np.concatenate(parts, axis=1) if len(parts) > 1 else np.asarray(parts[0])
+        found = np.concatenate(parts, axis=1) if len(parts) > 1 else np.asarray(parts[0])
+        return joined(found, self.dataset.beside, indices)
 
     def examples(self, indices: npt.NDArray[np.int64]) -> Examples:
         """Return the features of the items at ``indices`` together with their targets."""

@@ -19,7 +19,7 @@ from headstart.data.scan import TRAITS, Scanned, scan
 from headstart.errors import DataError
 from headstart.findings import Finding
 from headstart.progress import log, track
-from headstart.store import DIGEST, written_aside
+from headstart.store import DIGEST, digest, written_aside
 
 _TINY = 5
 """A class with fewer usable items is called tiny."""
@@ -180,7 +180,7 @@ def collect(dataset: Dataset, scanned: Iterable[Scanned]) -> Audit:
         traits[item.index] = item.traits or np.nan
         if item.fault:
             reasons[item.index] = item.fault
-    same = copies.exact(dataset, _without(len(dataset), reasons), digests)
+    same = copies.exact(dataset, _without(len(dataset), reasons), _told_apart(dataset, digests))
     dataset = _joined(dataset, same)
     reasons.update(same.reasons)
     reasons.update(_unlearnable(dataset, _without(len(dataset), reasons)))
@@ -215,6 +215,15 @@ def _audit(
         tiny={name: count for name, count in classes.items() if 0 < count < _TINY},
         empty_classes=tuple(name for name, count in classes.items() if not count),
     )
+
+
+def _told_apart(dataset: Dataset, digests: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:
+    """Return what copies agree in: their content, and the columns that are read beside it."""
+    beside = dataset.beside
+    if beside is None:
+        return digests
+    keys = [digest(bytes(one), beside.key(i)) for i, one in enumerate(digests)]
+    return np.array(keys, DIGEST)
 
 
 def _joined(dataset: Dataset, same: copies.Copies) -> Dataset:

@@ -38,6 +38,7 @@ def beside(first: Dataset, second: Dataset) -> Dataset:
         rejected=first.rejected + second.rejected,
         digests=np.concatenate([first.digests, second.digests]) if known else None,
         domains=None,
+        beside=None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from headstart.data import folders
@@ -57,12 +58,14 @@ class Chosen(NamedTuple):
         content: the text columns, to be joined by a space, or the one image column.
         labels: the label column, or the columns that each mark one label.
         split: the column that says train, val or test, if there is one.
+        beside: columns that are joined to the features of the items.
     """
 
     kind: Kind
     content: tuple[str, ...]
     labels: tuple[str, ...]
     split: str | None
+    beside: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -78,6 +81,7 @@ class Asked(NamedTuple):
     label: Sequence[str] | None = None
     kind: Kind | None = None
     task: str | None = None
+    beside: Sequence[str] | None = None
 
 
 def is_header(rows: Rows, asked: Asked) -> bool:
@@ -108,6 +112,8 @@ def choose(table: Table, asked: Asked, exists: Callable[[str], bool]) -> Chosen:
         DataError: none is found, or several could be meant.
     """
     _check(table, asked)
+    beside = tuple(asked.beside or ())
+    table = replace(table, names=tuple(name for name in table.names if name not in beside))
     named = label_by_name(table, _wanted(asked))
     labels = tuple(asked.label or filter(None, [named]))
     one = labels[0] if labels else None
@@ -118,9 +124,8 @@ def choose(table: Table, asked: Asked, exists: Callable[[str], bool]) -> Chosen:
         content = tuple(asked.text or texts(table, one))
     split = _split(table, content + labels)
     taken = (*content, split) if split else content
-    return Chosen(
-        "image" if image else "text", content, labels or _labels(table, taken, asked.task), split
-    )
+    labels = labels or _labels(table, taken, asked.task)
+    return Chosen("image" if image else "text", content, labels, split, beside)
 
 
 def texts(table: Table, label: str | None = None) -> tuple[str, ...]:
@@ -249,7 +254,8 @@ def _plain(name: str) -> str:
 
 
 def _wanted(asked: Asked) -> list[str]:
-    return [name for name in (*(asked.text or ()), asked.image, *(asked.label or ())) if name]
+    told = (*(asked.text or ()), asked.image, *(asked.label or ()), *(asked.beside or ()))
+    return [name for name in told if name]
 
 
 def _check(table: Table, asked: Asked) -> None:
@@ -259,6 +265,9 @@ def _check(table: Table, asked: Asked) -> None:
             raise unknown("column", name, table.names)
         if wanted.count(name) > 1:
             raise UsageError(f"column '{name}' is asked for twice; name another one")
+    for name in asked.beside or ():
+        if name in table.binary:
+            raise UsageError(f"column '{name}' holds pictures, not numbers or categories")
 
 
 def _none(table: Table, what: str, found: Sequence[str] = ()) -> DataError:

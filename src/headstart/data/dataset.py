@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
+from headstart.data.injected import Beside
 from headstart.errors import DataError
 from headstart.store import digest
 from headstart.tasks.task import Targets, Values
@@ -47,6 +48,7 @@ class Dataset:
         columns: of a table: the text columns that were joined, or the image column.
         digests: shape (N,), of each item's content, where an audit has read them all.
         domains: shape (N,), where each item comes from, if the data say so.
+        beside: columns of the table that are joined to what a backbone makes of the items.
     """
 
     kind: Kind
@@ -60,6 +62,7 @@ class Dataset:
     columns: tuple[str, ...] = ()
     digests: npt.NDArray[np.bytes_] | None = None
     domains: npt.NDArray[np.str_] | None = None
+    beside: Beside | None = None
 
     def __len__(self) -> int:
         return len(self.splits)
@@ -117,6 +120,7 @@ class Dataset:
             content=partial(at, self.content, chosen),
             digests=None if self.digests is None else self.digests[chosen],
             domains=None if self.domains is None else self.domains[chosen],
+            beside=None if self.beside is None else self.beside.take(chosen),
         )
 
 

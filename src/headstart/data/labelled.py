@@ -17,6 +17,7 @@ from headstart.data.cells import RowNames, keep
 from headstart.data.columns import Asked, Chosen
 from headstart.data.dataset import Dataset, Kind, Rejected, Split, at
 from headstart.data.delimited import Rows
+from headstart.data.injected import Beside, Row
 from headstart.data.items import Items, Joined, Own
 from headstart.data.pictures import Pictures
 from headstart.data.tables import Table
@@ -80,6 +81,7 @@ class _Part(NamedTuple):
     splits: npt.NDArray[np.str_]
     content: Callable[[int], bytes]
     rejected: tuple[Rejected, ...]
+    beside: tuple[Row, ...]
 
 
 def read_tables(
@@ -105,7 +107,7 @@ def read_tables(
         chosen = chosen._replace(split=None)
     parts = [_part(table, split, chosen, pictures, root)]
     for split, path in more:
-        wanted = [*chosen.content, *chosen.labels]
+        wanted = [*chosen.content, *chosen.labels, *chosen.beside]
         table = _opened(path, partial(columns.follows, wanted=wanted))
         if _has_labels(table, chosen):
             pictures = _pictures(_folder(table, images))
@@ -133,7 +135,7 @@ def _folder(table: Table, images: Path | None) -> Path | None:
 
 def _has_labels(table: Table, chosen: Chosen) -> bool:
     """Return whether ``table`` has labels; Kaggle lays the items of a contest beside the others."""
-    _require(table, chosen.content)
+    _require(table, [*chosen.content, *chosen.beside])
     missing = [name for name in chosen.labels if name not in table.names]
     if missing:
         log.warning("not reading %s: it has no column '%s'", table.path, missing[0])
@@ -151,7 +153,8 @@ def _part(
     table: Table, split: Split, chosen: Chosen, pictures: Callable[[], Pictures], root: Path
 ) -> _Part:
     labels, splits = _Column(), _Column()
-    cells = keep(_passing(table, chosen, labels, splits))
+    beside: list[Row] = []
+    cells = keep(_passing(table, chosen, labels, splits, beside))
     found = _contents(table, chosen.kind, chosen.content, cells, pictures)
     codes = labels.codes()
     found.why.update((int(position), "no label") for position in np.flatnonzero(codes < 0))
@@ -169,6 +172,7 @@ def _part(
         _splits(split, splits, kept),
         partial(at, found.content, kept),
         _rejected(table.path.name, rows, table.bad, found.why),
+        tuple(beside[int(i)] for i in kept) if chosen.beside else (),
     )
 
 
@@ -191,6 +195,9 @@ def _together(parts: Sequence[_Part], chosen: Chosen, root: Path, task: str | No
         content=partial(_content, names, [part.content for part in parts]),
         rejected=rejected,
         columns=chosen.content,
+        beside=Beside(chosen.beside, tuple(chain.from_iterable(p.beside for p in parts)))
+        if chosen.beside
+        else None,
     )
     return whole.without(faults)
 
@@ -262,10 +269,10 @@ def _pictures(folder: Path | None) -> Callable[[], Pictures]:
 
 
 def _passing(
-    table: Table, chosen: Chosen, labels: _Column, splits: _Column
+    table: Table, chosen: Chosen, labels: _Column, splits: _Column, beside: list[Row]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the content columns; labels and splits are noted while they pass."""
-    names = [*chosen.content, *chosen.labels, *filter(None, [chosen.split])]
+    """Yield the content columns; all others are noted while they pass."""
+    names = [*chosen.content, *chosen.labels, *filter(None, [chosen.split]), *chosen.beside]
     for batch in table.pieces(list(dict.fromkeys(names))):
         labels.add(_marked(batch, chosen.labels))
         if labels.words > _MOST:
@@ -273,6 +280,8 @@ def _passing(
             raise no_classes(_where(table.path, chosen.label), labels.values, many)
         if chosen.split:
             splits.add(batch.column(chosen.split))
+        if chosen.beside:
+            beside += zip(*(batch.column(n).to_pylist() for n in chosen.beside), strict=True)
         yield batch.select(list(chosen.content))
 
 

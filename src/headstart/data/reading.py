@@ -80,11 +80,11 @@ def _unlabelled(path: Path, kind: Kind | None, text: Sequence[str] | None) -> Da
 def _read(path: Path, asked: Asked, images: Path | None) -> Dataset:
     found: dict[Split, Path] = {"": path}
     if path.is_dir():
-        found = _tables_in(path, any([images, *asked[:3]]))
+        found = _tables_in(path, any([images, *asked[:3], asked.beside]))
     elif path.suffix.lower() not in tables.SUFFIXES:
         raise DataError(f"'{path}' is neither a folder nor a table. {folders.LAYOUTS}")
     if not found:
-        if any([images, *asked[:3]]):
+        if any([images, *asked[:3], asked.beside]):
             raise UsageError(f"images and columns are of tables, and {path} holds none.")
         return folders.read_folders(path, asked.kind, asked.task)
     return read_tables(found, asked, images, path)
@@ -248,7 +248,7 @@ def given(data: Any, labels: Any, run: Reading, kind: Kind | None = None) -> Dat
 
 
 def _asked(run: Reading, kind: Kind | None) -> Asked:
-    return Asked(run.text_column, run.image_column, run.label_column, kind, run.task)
+    return Asked(run.text_column, run.image_column, run.label_column, kind, run.task, run.columns)
 
 
 def _held(data: Any, kind: Kind, run: Reading) -> Dataset:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from headstart.detection.maps import Maps
     from headstart.training.job import Job
 
-LEAST_EPOCHS, LEAST_STEPS = 12, 800
+LEAST_EPOCHS, LEAST_STEPS = 12, 1000
 """Training goes on for so many epochs, and so many steps, unless the user says otherwise."""
 
 RATES = (3e-4, 1e-3)

@@ -226,6 +226,13 @@ class Reading(Texts, Beside):
         parse=words,
         panel=TABLES,
     )
+    columns: tuple[str, ...] | None = option(
+        None,
+        "Columns of a table, with commas, that are joined to the features: numbers, categories, "
+        "vectors.",
+        parse=words,
+        panel=TABLES,
+    )
     kind: str | None = option(
         None,
         "image or text, where the data could be taken for either.",
@@ -519,7 +526,7 @@ class Detecting(Beside, Resumed, Paged, HeldOut, Placed, Seeded, Steps, Named):
         least=32,
         panel=INPUT,
     )
-    batch: int = _trained(8, "Pictures a step.", least=1)
+    batch: int = _trained(4, "Pictures a step.", least=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -175,7 +175,8 @@ def _scaled(x: Matrix, widths: Sequence[int]) -> tuple[Matrix, Callable[[Head], 
     mean = x.mean(axis=0)
     spread = ((x - mean) ** 2).mean(axis=0)
     parts = np.split(spread, np.cumsum(widths)[:-1])
-    lengths = [float(np.sqrt(part.sum() * len(parts) / 10.0)) or 1.0 for part in parts]
+    telling = max(1, sum(part.sum() > 0 for part in parts))  # a part of zeros changes nothing
+    lengths = [float(np.sqrt(part.sum() * telling / 10.0)) or 1.0 for part in parts]
     scale = np.repeat(np.asarray(lengths, np.float32), widths)
 
     def undo(head: Head) -> Head:

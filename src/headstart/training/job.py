@@ -60,6 +60,7 @@ class Job:
         device: "cpu", "cuda" or "mps".
         what: what decides the backbone's answers besides its weights, see `Activations`.
         probe: the head to start from; None starts from zero.
+        beside: shape (N, W), of all items, what is joined to their features; None for nothing.
         module: stands in place of the linear head and is trained in place; None for that.
         objectives: what names in the plan's stages stand for, besides those that
             `headstart.training.objective` knows.
@@ -74,6 +75,7 @@ class Job:
     device: str = "cpu"
     what: str = ""
     probe: Head | None = None
+    beside: npt.NDArray[np.float32] | None = None
     module: nn.Module | None = None
     objectives: Mapping[str, Maker] = field(default_factory=dict)
 

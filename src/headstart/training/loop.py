@@ -95,9 +95,10 @@ class _Run:
         if job.module is not None:
             self.head = job.module
         elif job.targets is not None:
-            self.head = start_head(backbone.n_features, job.targets.task.n_outputs, job.probe)
+            width = backbone.n_features + (0 if job.beside is None else job.beside.shape[1])
+            self.head = start_head(width, job.targets.task.n_outputs, job.probe)
         self.head = self.head.to(job.device)
-        self.judge = Judge(backbone, self.head, job.device)
+        self.judge = Judge(backbone, self.head, job.device, job.beside)
         self.snapshots = Snapshots(backbone, self.head)
         self.sources = Sources(backbone, inputs, job, interrupts)
         pulls = job.options.blend or any(stage.pull for stage in job.plan.stages)
@@ -269,7 +270,10 @@ class _Run:
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * share
         with autocast(self.job.device):
-            loss = self.objective.loss(Step(indices, batch, self._forward, done / n_steps))
+            beside = self.job.beside
+            held = None if beside is None else torch.from_numpy(beside[indices])
+            step = Step(indices, batch, self._forward, done / n_steps, held)
+            loss = self.objective.loss(step)
         if stage.pull:
             trained = {
                 name: p for name, p in self.backbone.net.named_parameters() if p.requires_grad

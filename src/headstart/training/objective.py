@@ -46,12 +46,21 @@ class Step:
         forward: from such a batch to features, shape (N, D), through what the stage trains; or
             through another backbone, where it is given one after the batch.
         progress: the share of the stage's steps that are done, 0 to below 1.
+        beside: shape (N, W), what stands beside the items in their table; None for nothing.
     """
 
     indices: Indices
     batch: Batch
     forward: Callable[..., Tensor]
     progress: float = 0.0
+    beside: Tensor | None = None
+
+    @property
+    def joined(self) -> Tensor:
+        """What a head reads: the features, and behind them what stands beside the items."""
+        if self.beside is None:
+            return self.features
+        return torch.cat([self.features, self.beside.to(self.features.device)], 1)
 
     @cached_property
     def features(self) -> Tensor:
@@ -177,7 +186,7 @@ class Supervised(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the mean loss of the batch."""
-        return self.criterion(self.head(step.features).float(), self.values[step.indices])
+        return self.criterion(self.head(step.joined).float(), self.values[step.indices])
 
     def judge(self, outputs: Matrix) -> dict[str, float]:
         """Return the task's loss, and its figure for people."""

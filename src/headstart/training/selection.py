@@ -39,8 +39,10 @@ def selection(
 class Judge:
     """Measures a network and its head on items set aside."""
 
-    def __init__(self, backbone: Backbone, head: nn.Module, device: str) -> None:
-        self.backbone, self.head, self.device = backbone, head, device
+    def __init__(
+        self, backbone: Backbone, head: nn.Module, device: str, beside: Matrix | None = None
+    ) -> None:
+        self.backbone, self.head, self.device, self.beside = backbone, head, device, beside
 
     def outputs(self, source: Source, indices: Indices) -> Matrix:
         """Return the head's outputs for the plain items at ``indices``, read from ``source``."""
@@ -52,6 +54,8 @@ class Judge:
             if not isinstance(self.head, torch.nn.Linear):
                 return features(self.backbone, source, indices, self.device, self.head)
             found = features(self.backbone, source, indices, self.device)
+            if self.beside is not None:
+                found = np.concatenate([found, self.beside[indices]], axis=1)
             outputs: Matrix = self.head(torch.from_numpy(found).to(self.device)).cpu()
             return np.asarray(outputs)
 

@@ -17,6 +17,7 @@ from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve
 from headstart.boundary.extract import Features, extract
 from headstart.compute.device import pick
+from headstart.data import injected
 from headstart.data.beside import beside
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
@@ -112,6 +113,8 @@ def transfer(
     require_kinds([name], [plan_of], dataset.kind)
     require_targets([plan_of], dataset.known)
     require_earlier(plan_of, name, earlier is not None)
+    if dataset.beside and plan_of.needs_earlier:
+        raise UsageError(f"'{name}' reads items of other data, which have no such columns.")
     dataset = _learning(dataset, train)
     ready, notes = _ready(dataset, train, entries, run, say)
     start = time.perf_counter()
@@ -137,14 +140,17 @@ def _solved(
     solver = strategy(run.strategy, run).plan(0, len(train), run).solver
     examples = features.of(dataset).examples(train)
     head, task = solve(solver or OWN, examples, seed=run.seed)
-    return Fitted(Model(entries, head, task, run.seed, columns=dataset.columns), run.strategy)
+    reader = dataset.beside.reader if dataset.beside else None
+    model = Model(entries, head, task, run.seed, columns=dataset.columns, beside=reader)
+    return Fitted(model, run.strategy)
 
 
 def _learning(dataset: Dataset, train: Indices) -> Dataset:
-    """Return the data set with what its task learns from the targets of the training items."""
+    """Return the data set with what its task, and its columns, learn from the training items."""
     known = dataset.known
     learned = replace(known, task=known.task.learned(known.values[train]))
-    return replace(dataset, targets=learned)
+    read = injected.learn(dataset.beside, train).read(dataset.beside) if dataset.beside else None
+    return replace(dataset, targets=learned, beside=read)
 
 
 def _ready(
@@ -213,6 +219,7 @@ class _Steps:
                 trained.unchanged,
                 o.cache_limit,
                 self.dataset.columns,
+                self.dataset.beside.reader if self.dataset.beside else None,
             )
             if plan.solver:
                 model = self._solved(model, plan.solver, inputs)
@@ -253,6 +260,7 @@ class _Steps:
             what=entry.network,
             probe=probe,
             objectives=self._objectives(entry),
+            beside=self.dataset.beside.matrix if self.dataset.beside else None,
         )
 
     def _items(self) -> Dataset:
@@ -330,6 +338,8 @@ def checkpoints_of(
         "training items": f"{len(fit)}, {content(fit)}",
         "items to choose by": f"{len(select)}, {content(select)}",
     }
+    if dataset.beside and dataset.beside.matrix is not None:
+        run["columns"] = digest(dataset.beside.matrix.tobytes()).hex()
     found = Checkpoints(resuming.folder, run | facts, every=resuming.every)
     if not resuming.resume:
         found.clear()

@@ -18,6 +18,7 @@ from headstart.compute.device import pick
 from headstart.data.dataset import Dataset, Rejected
 from headstart.data.reading import given
 from headstart.errors import DataError, nearest
+from headstart.model import Model
 from headstart.progress import log
 from headstart.settings.table import Evaluating
 from headstart.settings.taking import takes
@@ -93,7 +94,7 @@ def evaluate(
     """
     loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
     model, chosen = loaded.model, pick(run.device)
-    told = run if isinstance(data, Dataset) else replace(run, task=model.task.name)
+    told = run if isinstance(data, Dataset) else _told(run, model)
     dataset = given(data, labels, told, model.kind)
     if dataset.kind != loaded.kind:
         raise DataError(f"the bundle answers {loaded.kind}s, but {dataset.root} holds others.")
@@ -131,3 +132,9 @@ def _known(dataset: Dataset, task: Task) -> tuple[Dataset, dict[str, int]]:
     faults = {i: f"class '{name}' is not known" for i, name in names.items()}
     known = replace(dataset, targets=Targets(task, values)).without(faults)
     return known, dict(Counter(names.values()))
+
+
+def _told(run: Evaluating, model: Model) -> Evaluating:
+    """Return how the data are read: as the model's were."""
+    columns = model.beside.names if model.beside else run.columns
+    return replace(run, task=model.task.name, columns=columns)

@@ -378,7 +378,7 @@ def _checked(made: Fit, features: Features | None) -> Fit:
     trained = None
     if features is not None and model.backbone is None:
         some = parts.train[:: max(1, len(parts.train) // SEEN)]
-        outputs = model.head.logits(features.of(made.dataset).rows(some))
+        outputs = model.outputs(made.dataset, some, features=features)
         trained = model.task.value(outputs, made.dataset.labels[some])
     figures = of_fit(
         made.evaluation, trained=trained, n_train=len(parts.train), history=made.fitted.history
