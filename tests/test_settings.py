@@ -56,7 +56,8 @@ def test_an_option_stands_in_one_group_alone() -> None:
     # What a verb writes and how many labels it draws is another thing for each, and a detector
     # has its own default of what is one thing otherwise.
     detectors = {"batch", "image_size", "strategy"}
-    assert several == {"out", "shots", "draws", "workers", "budget", *detectors}
+    # What has no labels is another thing for fit and for adapt.
+    assert several == {"out", "shots", "draws", "workers", "budget", "unlabelled", *detectors}
 
 
 def test_fields_and_lists_of_strategies_are_options() -> None:

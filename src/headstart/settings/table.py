@@ -342,6 +342,12 @@ class Fitting(Reading, Resumed, Paged, HeldOut, Carried):
         False,
         "Train once more on all items, held-out ones too; the figures stay the measured ones.",
     )
+    unlabelled: str | None = option(
+        None, "Folder or table without labels, or rest: what shots leaves. Used if it helps."
+    )
+    sure: float = option(
+        0.8, "Probability from which an answer counts as a label.", above=0, below=1
+    )
     probe: Path | None = option(
         None, "Labelled data that the backbone could answer before: what is forgotten of them."
     )

@@ -45,6 +45,8 @@ from headstart.training.earlier import Earlier
 from headstart.training.transfer import Fitted, Resuming, require_earlier, transfer
 from headstart.verbs import gathering, trained
 from headstart.verbs.auto import AUTO, Auto, decided
+from headstart.verbs.probing import earlier_of
+from headstart.verbs.unlabelled import require_rest, with_unlabelled
 
 REFIT = "refit"
 """Folder of the checkpoints of the model of all items, below those of the measured one."""
@@ -72,6 +74,8 @@ class Fit(Shown):
         notes: what the user should know about this fit.
         reading: the options of `read`, to read the same data again.
         forgetting: what was lost of ``probe``, see `headstart.evaluation.forgetting`; None without.
+        unlabelled: what items without labels were worth, see
+            `headstart.evaluation.selftraining.Outcome`; None without.
         findings: what checks have found, by code, see `docs/checks.md`.
         auto: how the strategy was chosen; None where it was named.
         refitted: the model has learned from the held-out items too, after it was measured.
@@ -91,6 +95,7 @@ class Fit(Shown):
     reading: dict[str, Any] = field(default_factory=dict)
     bundle: Path | None = None
     forgetting: dict[str, Any] | None = None
+    unlabelled: dict[str, Any] | None = None
     findings: list[Finding] = field(default_factory=list)
     refitted: bool = False
     auto: Auto | None = None
@@ -152,6 +157,7 @@ class Fit(Shown):
             "temperature": self.model.head.temperature,
             "notes": self.notes,
             "forgetting": self.forgetting,
+            "unlabelled": self.unlabelled,
             "checks": [one.to_json() for one in self.findings],
             "bundle": str(self.bundle) if self.bundle else None,
         }
@@ -177,6 +183,7 @@ class Fit(Shown):
             "auto": self.auto.to_json() if self.auto else None,
             "notes": self.notes,
             "forgetting": self.forgetting,
+            "unlabelled": self.unlabelled,
             "checks": [one.to_json() for one in self.findings],
             "skipped": [one._asdict() for one in self.audit.rejected],
             "versions": gathering.versions(),
@@ -227,6 +234,7 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
         raise UsageError("budget is the time that strategy='auto' may choose for; name that.")
     (strategy,), device = strategies([run.strategy], run), pick(run.device)
     require_earlier(strategy, run.strategy, run.probe is not None)
+    require_rest(run)
     if run.out:
         bundles.check_target(run.out)
     dataset = given(data, labels, run)
@@ -240,7 +248,7 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
     found, (features,) = look(dataset, [entries], solves=strategy.solves, **how)
     dataset = found.dataset
     parts = _parts(found, run, notes)
-    earlier = _earlier(entries, run, dataset.kind, how)
+    earlier = earlier_of(entries, run, dataset.kind, how)
     fitted = transfer(
         dataset,
         parts.train,
@@ -250,9 +258,14 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
         resuming=_resuming(run),
         earlier=earlier,
     )
+    outcome = None
+    if run.unlabelled is not None:
+        fitted, outcome = with_unlabelled(fitted, found, parts, entries, run, features, earlier)
+        say(notes, outcome.sentence())
     described = fitted.model.described(dataset, parts.held_out, features=features, device=device)
     outputs = fitted.model.head.logits(described)
     made = _checked(_result(fitted, found, parts, outputs, features, notes), features)
+    made = replace(made, unlabelled=outcome.to_json() if outcome else None)
     if earlier is not None:
         lost = forgetting(fitted.model, earlier, dataset, parts.held_out, device=device)
         made = replace(made, forgetting=lost)
@@ -291,22 +304,6 @@ def _refitted(
     )
     seconds = made.seconds | {"train": made.seconds["train"] + again.seconds}
     return replace(made, fitted=again, refitted=True, notes=notes, seconds=seconds)
-
-
-def _earlier(
-    entries: tuple[Entry, ...], run: Fitting, kind: str, how: dict[str, Any]
-) -> Earlier | None:
-    """Return what the backbone can do on ``probe``, before it is trained on anything else."""
-    if run.probe is None:
-        return None
-    if not all(entry.ready for entry in entries):
-        raise UsageError(
-            "probe is for backbones that knew something; these learn their words here."
-        )
-    probe = given(run.probe, None, Reading())
-    if probe.kind != kind:
-        raise UsageError(f"probe holds {probe.kind}s, but the data are {kind}s.")
-    return Earlier.of(probe, entries, **how)
 
 
 def _resuming(run: Fitting, below: str = "") -> Resuming | None:
