@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from headstart.verbs.features import features
     from headstart.verbs.fit import Fit, fit
     from headstart.verbs.predict import predict
+    from headstart.verbs.rank import rank
     from headstart.verbs.show import show
 
 _HOME = {
@@ -55,6 +56,7 @@ _HOME = {
     "fit": "verbs.fit",
     "load": "bundle",
     "predict": "verbs.predict",
+    "rank": "verbs.rank",
     "read": "data.reading",
     "resolve": "backbones.registry",
     "show": "verbs.show",
@@ -81,6 +83,7 @@ __all__ = [
     "fit",
     "load",
     "predict",
+    "rank",
     "read",
     "resolve",
     "show",

@@ -264,6 +264,19 @@ def adapt(as_json: bool, given: dict[str, Any]) -> None:
         tables.adaptation(result)
 
 
+@command("rank", data=DATA)
+def rank(as_json: bool, given: dict[str, Any]) -> None:
+    """Rank backbones by what a linear head reaches on your own items."""
+    import headstart
+    from headstart.report import tables
+
+    result = headstart.rank(**given)
+    if as_json:
+        _emit(result.to_json())
+    else:
+        tables.ranking(result)
+
+
 @command("features", data=DATA)
 def features(as_json: bool, given: dict[str, Any]) -> None:
     """Write a backbone's vectors to a Parquet file, to take them elsewhere."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headstart.verbs.backbones import Listed
     from headstart.verbs.evaluate import Evaluated
     from headstart.verbs.fit import Fit
+    from headstart.verbs.rank import Order
 
 MOST = 20
 """Rows of a long list; the rest is counted."""
@@ -294,6 +295,31 @@ def _left_out(result: Comparison) -> None:
         print(f"{result.unfinished} runs were left out: the budget was spent")
     if result.advice:
         print(f"\n{result.advice.sentence}\n{result.advice.more}")
+
+
+def ranking(result: Order) -> None:
+    """Print the backbones, the best first, and how far the other columns agree."""
+    task = find(result.task)
+    rows = [
+        [
+            row.backbone,
+            task.shown(row.mean),
+            task.shown_span(row.low, row.high),
+            row.verdict,
+            f"{row.logme:.3f}",
+            "" if row.h_score is None else f"{row.h_score:.2f}",
+            str(row.n_features),
+            "" if row.megabytes is None else f"{row.megabytes:.0f}",
+        ]
+        for row in result.rows
+    ]
+    columns = ["backbone", named(result.score), "95 %", "against the best", "LogME", "H-score"]
+    table([*columns, "features", "MB"], rows)
+    known = {name: tau for name, tau in result.agreements.items() if tau is not None}
+    if known:
+        said = ", ".join(f"{name} {tau:+.2f}" for name, tau in known.items())
+        print(f"agreement with the order of the heads (Kendall's tau): {said}")
+    print(result.quadrant)
 
 
 def _cells(why: str, cells: Iterable[tuple[object, ...]]) -> None:

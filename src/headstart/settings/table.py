@@ -370,14 +370,20 @@ class Adapting(Reading, Paged, HeldOut, Carried):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparing(Reading, Kept, Paged, HeldOut, Placed, Seeded, Options):
+class Several(Settings):
+    """Which backbones."""
+
+    backbones: tuple[str, ...] = option(
+        (), "Names, with commas. Default: what suits the items.", parse=words
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparing(Several, Reading, Kept, Paged, HeldOut, Placed, Seeded, Options):
     """Settings of `compare`."""
 
     strategies: tuple[str, ...] = option(
         ("scratch", "warm", "frozen"), "Names, with commas: {strategies}.", parse=words
-    )
-    backbones: tuple[str, ...] = option(
-        (), "Names, with commas. Default: what suits the items.", parse=words
     )
     shots: tuple[Shots, ...] = option(
         ("all",), "Labels a class, with commas: 8,64,all.", parse=shots
@@ -407,6 +413,13 @@ class Comparing(Reading, Kept, Paged, HeldOut, Placed, Seeded, Options):
         least=0,
         decides=False,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking(Several, Reading, HeldOut, Placed, Seeded, Input):
+    """Settings of `rank`."""
+
+    draws: int = option(3, "Random choices of the folds.", least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -563,6 +576,7 @@ VERBS: dict[str, type[Settings]] = {
     "fit": Fitting,
     "compare": Comparing,
     "adapt": Adapting,
+    "rank": Ranking,
     "features": Describing,
     "predict": Predicting,
     "evaluate": Evaluating,
