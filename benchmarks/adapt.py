@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from places import DATA
 
 import headstart
 from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
+from places import DATA
 
 PACS = DATA / "pacs"
 DIGITS = [(DATA / "mnist", DATA / "usps"), (DATA / "usps", DATA / "mnist")]
@@ -100,8 +100,8 @@ def run(what: str, seeds: int, method: str) -> None:
 
 def against_skada() -> None:
     """CORAL of both on the same features in the same statistics; DANN and MCC need skorch."""
-    from sklearn.linear_model import LogisticRegression
     from skada import CORAL
+    from sklearn.linear_model import LogisticRegression
 
     from headstart.adaptation.kept import adapted
     from headstart.adaptation.registry import METHODS
@@ -124,12 +124,14 @@ def against_skada() -> None:
                 domain = np.r_[np.ones(len(a)), -2 * np.ones(len(b))]
                 labels = np.r_[y.values, -np.ones(len(b), int)]
                 peer.fit(np.r_[a, b], labels, sample_domain=domain)
-                said = peer.predict(own[1].inside(test).numpy(), sample_domain=-2 * np.ones(len(test)))
+                asked = own[1].inside(test).numpy()
+                said = peer.predict(asked, sample_domain=np.full(len(test), -2))
                 line.append(f"reg {reg:g} {100 * (said == truth.values).mean():.1f}")
-            mine = [
-                f"{name} {100 * _right(adapted(METHODS[name](), material, options=Options(), seed=0), test, truth):.1f}"
-                for name in ("coral", "dann", "mcc")
-            ]
+            mine = []
+            for name in ("coral", "dann", "mcc"):
+                found = adapted(METHODS[name](), material, options=Options(), seed=0)
+                right = (found.target.logits(test).argmax(1) == truth.values).mean()
+                mine.append(f"{name} {100 * right:.1f}")
             print(f"{source} -> {target}: skada's CORAL {', '.join(line)}; ours {', '.join(mine)}",
                   flush=True)  # fmt: skip
 
@@ -139,10 +141,6 @@ def _features(path: Path, entries: Any, extract: Any) -> list[tuple[Any, Any]]:
     splits = found.dataset.splits[found.usable]
     parts = [found.usable[splits == name] for name in ("train", "test")]
     return [(features.rows(part), found.dataset.known.take(part)) for part in parts]
-
-
-def _right(found: Any, test: Any, truth: Any) -> float:
-    return float((found.target.logits(test).argmax(1) == truth.values).mean())
 
 
 def main() -> None:

@@ -234,6 +234,54 @@ def test_texts_and_tables(tmp_path: Path) -> None:
     assert found.oracle is None and found.to_json()["n_target"] == 60
 
 
+def test_translated_pictures_are_the_sources_in_the_targets_light(
+    pair: tuple[Dataset, Dataset],
+) -> None:
+    from headstart.adaptation.styled import styled
+
+    entry = resolve("glyphs")
+    source, target = (audit(one).dataset for one in pair)
+    made = styled(source, np.arange(20), target, np.arange(60), entry.preprocess, seed=1)
+    assert len(made) == 20 and made.said(3) == source.said(3)
+
+    def light(data: Dataset, n: int) -> float:
+        return float(np.mean([entry.preprocess.load(data.content(i)).mean() for i in range(n)]))
+
+    assert abs(light(made, 20) - light(target, 60)) < abs(light(made, 20) - light(source, 20))
+    assert made.content(5) == made.content(5)
+    found = headstart.adapt(*pair, method="translate").to_json()
+    assert found["method"] == "translate" and found["accuracy"] > 0.5
+
+
+def test_methods_above_trained_blocks(pair: tuple[Dataset, Dataset], tmp_path: Path) -> None:
+    how: dict[str, Any] = {"backbone": "random:glyphs", "strategy": "scratch", "epochs": 1}
+    found = headstart.adapt(*pair, method="mcc,coral", **how, out=tmp_path / "bundle")
+    assert list(found.candidates) == ["none", "mcc", "coral"]
+    assert len(found.candidates["mcc"].history) == 1
+    figures, _ = headstart.evaluate(tmp_path / "bundle", pair[1].take(found.fit.parts.held_out))
+    assert figures.value == pytest.approx(found.to_json()["accuracy"])
+    with pytest.raises(UsageError, match="kept features"):
+        headstart.adapt(*pair, method="gaussian", **how)
+    with pytest.raises(UsageError, match="goes with 'frozen', or one that trains blocks"):
+        headstart.adapt(*pair, strategy="contrastive")
+
+
+@pytest.mark.parametrize("name", ["shot", "cdan"])
+def test_blocks_above_a_boundary_learn_from_the_target(
+    name: str, pair: tuple[Dataset, Dataset]
+) -> None:
+    one, again = (
+        headstart.adapt(*pair, method=name, strategy="partial:-1", epochs=1, seed=4)
+        for _ in range(2)
+    )
+    mine, theirs = one.candidates[name].model, again.candidates[name].model
+    np.testing.assert_array_equal(mine.head.weight, theirs.head.weight)
+    assert mine.unchanged > 0  # what lies below was computed once, and has not moved
+    assert {row["stage"] for row in one.candidates[name].history} == (
+        {0, 1} if name == "shot" else {0}
+    )
+
+
 # -- bad input ------------------------------------------------------------------------------------
 
 

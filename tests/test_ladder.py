@@ -48,6 +48,7 @@ HEAVY = {"torch", "torchvision", "timm", "transformers", "sklearn", "matplotlib"
 # The modules that are about tensors or plots, and may import what they are about at once. All
 # others must stay importable in a blink.
 MAY_BE_HEAVY = {
+    "adaptation.above",
     "adaptation.candidates",
     "adaptation.cdan",
     "adaptation.coral",
@@ -65,6 +66,7 @@ MAY_BE_HEAVY = {
     "adaptation.shot",
     "adaptation.space",
     "adaptation.statistics",
+    "adaptation.styled",
     "adaptation.translate",
     "adaptation.vectors",
     "verbs.adapt",

@@ -16,10 +16,11 @@ from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features, extract
 from headstart.boundary.inputs import Indices
 from headstart.data.audit import Audit
+from headstart.data.images import Preprocess
 from headstart.model import Model
 from headstart.settings.table import Options
 from headstart.tasks.heads import Examples, Head
-from headstart.tasks.task import Figures
+from headstart.tasks.task import Figures, Matrix
 
 Entries = tuple[Entry, ...]
 
@@ -33,6 +34,8 @@ class Candidate:
         source: figures on held-out source items.
         scores: of its answers for the target's items, without labels.
         target: figures on the target's test items; None where it has no labels.
+        outputs: for the items that are measured: the target's test items, or else the source's
+            held-out ones.
         seconds: that the method took, features not counted.
         history: one row an epoch.
     """
@@ -41,6 +44,7 @@ class Candidate:
     source: Figures
     scores: Scores
     target: Figures | None
+    outputs: Matrix
     seconds: float
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -122,7 +126,24 @@ class Bench:
         source, target = self.views(method)
         labelled = None if few is None else target.rows(few)
         theirs = target.features.rows(self.domains.theirs.train)
-        return Material(source.rows(self.domains.ours.train), theirs, labelled=labelled)
+        translated = self._styled(target.entries) if method.translates else None
+        ours = source.rows(self.domains.ours.train)
+        return Material(ours, theirs, styled=translated, labelled=labelled)
+
+    def _styled(self, entries: Entries) -> Examples:
+        """Return the features of the source's training pictures in the target's style.
+
+        They are read as the target's are, under its statistics.
+        """
+        from headstart.adaptation.styled import styled
+
+        d, how = self.domains, entries[0].preprocess
+        assert isinstance(how, Preprocess)
+        made = styled(
+            d.source.dataset, d.ours.train, d.target.dataset, d.theirs.train, how, self.seed
+        )
+        found, features = extract(made, entries, device=self.device, seed=self.seed)
+        return features.examples(found.usable)
 
     def attempt(self, method: Method, few: Indices | None = None) -> Candidate:
         """Return what ``method`` comes to."""
@@ -140,22 +161,38 @@ class Bench:
             self.seed,
             columns=self.domains.source.dataset.columns,
         )
-        return Candidate(
+        test = found.target.logits(target.features.rows(self.domains.theirs.held_out))
+        return candidate(
             model,
-            task.evaluate(found.source.logits(held_out.features), held_out.targets.values),
-            scores(found.target.logits(material.target), self.seed),
-            self.measured(model, target),
-            time.perf_counter() - start,
-            found.history,
+            self.domains,
+            (found.source.logits(held_out.features), found.target.logits(material.target), test),
+            seconds=time.perf_counter() - start,
+            history=found.history,
         )
 
-    def measured(self, model: Model, target: View) -> Figures | None:
-        """Return the figures on the target's test items, where they have labels."""
-        test = self.domains.theirs.held_out
-        if not self.domains.labelled or not len(test):
-            return None
-        rows = target.rows(test)
-        return model.task.evaluate(model.head.logits(rows.features), rows.targets.values)
+
+def candidate(
+    model: Model,
+    domains: Domains,
+    outputs: tuple[Matrix, Matrix, Matrix],
+    *,
+    seconds: float,
+    history: list[dict[str, float]],
+) -> Candidate:
+    """Return what is known of ``model``.
+
+    ``outputs`` are for the held-out source items, the target's items without labels, and its test
+    items.
+    """
+    of_source, of_target, of_test = outputs
+    source = model.task.evaluate(of_source, domains.source.dataset.labels[domains.ours.held_out])
+    target = None
+    if len(of_test):
+        truth = domains.target.dataset.labels[domains.theirs.held_out]
+        target = model.task.evaluate(of_test, truth)
+    measured = of_source if target is None else of_test
+    found = scores(of_target, model.seed)
+    return Candidate(model, source, found, target, measured, seconds, history)
 
 
 def _calibrated(found: Heads, held_out: Examples) -> Heads:

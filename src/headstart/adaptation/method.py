@@ -51,6 +51,11 @@ class Method:
     translates: ClassVar[bool] = False
     kept_only: ClassVar[bool] = False
 
+    @property
+    def has_loss(self) -> bool:
+        """Whether it can train blocks: some have a loss beside a closed form on kept features."""
+        return type(self).loss is not Method.loss
+
     def matrix(self, source: Tensor, target: Tensor) -> Tensor | None:
         """Return what source features, (N, D), are multiplied with: (D, D), or None for nothing."""
         return None

@@ -32,6 +32,7 @@ class Adapting(Objective):
         method: has the loss.
         target: indices of the items without labels.
         weights: how often the items of ``fit`` are drawn, with mean 1; None for equally.
+        judged: whether epochs are judged; not where batch norm has one domain's statistics.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class Adapting(Objective):
         method: Method,
         target: Indices,
         weights: Matrix | None = None,
+        *,
+        judged: bool = True,
     ) -> None:
         job = scene.job
         self.fit, self.target, self.weights = job.fit, target, weights
@@ -53,7 +56,9 @@ class Adapting(Objective):
         super().__init__(
             np.concatenate([self.fit, target]),
             max(LEAST_STEPS, -(-longest // scene.batch)),
-            judges=np.concatenate([self.fit[:MOST_JUDGED], target[:MOST_JUDGED]]),
+            judges=np.concatenate([self.fit[:MOST_JUDGED], target[:MOST_JUDGED]])
+            if judged
+            else target[:0],
             modules=modules,
         )
         self.method, self.head, self.values = method, scene.head, job.known.values
@@ -109,6 +114,8 @@ def _cycled(items: Indices, n: int, rng: np.random.Generator) -> Indices:
     return np.concatenate([rng.permutation(items) for _ in range(max(1, rounds))])[:n]
 
 
-def maker(method: Method, target: Indices, weights: Matrix | None = None) -> Maker:
+def maker(
+    method: Method, target: Indices, weights: Matrix | None = None, *, judged: bool = True
+) -> Maker:
     """Return what makes the objective for a stage of the loop."""
-    return lambda scene: Adapting(scene, method, target, weights)
+    return lambda scene: Adapting(scene, method, target, weights, judged=judged)

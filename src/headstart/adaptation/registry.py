@@ -78,6 +78,8 @@ def _names(word: str) -> Sequence[str]:
 def _why_not(method: type[Method], kind: str, kept: bool) -> str:
     if method.translates and kind != "image":
         return f"is for pictures, not for {kind}s"
+    if method.translates and not kept:
+        return "reads kept features; use it with strategy='frozen' (--strategy frozen)"
     if method.kept_only and not kept:
         return "works on kept features; use it with strategy='frozen' (--strategy frozen)"
     return ""

@@ -16,18 +16,21 @@ from headstart.backbones.choice import entries_for, require_learners, say
 from headstart.boundary.extract import extract
 from headstart.bundle import Bundle
 from headstart.compute.device import pick
+from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
 from headstart.data.reading import given
 from headstart.errors import UsageError
 from headstart.settings.option import Setting, require_read
 from headstart.settings.table import Adapting, Reading
 from headstart.settings.taking import takes
-from headstart.strategies.registry import OFFERED
+from headstart.strategies.registry import OFFERED, strategies
 from headstart.training.transfer import Fitted
 from headstart.verbs.fit import Fit, worst
 
 if TYPE_CHECKING:
+    from headstart.adaptation.above import Above
     from headstart.adaptation.candidates import Bench, Candidate
+    from headstart.backbones.entry import Entry
 
 SHOTS = (1, 3)
 """Target labels a class, of which the result says what they would bring."""
@@ -142,7 +145,7 @@ def adapt(source: Any, target: Any, *, run: Adapting) -> Adapted:
     bench = _bench(ours, theirs, run, notes)
     candidates = _tried(bench, chosen, run)
     method, why = _choice(run.method, candidates, notes)
-    few = {} if run.target_labels else _with_labels(bench, method)
+    few = {} if run.target_labels else _with_labels(bench, method, run)
     result = Adapted(
         _fit(bench, method, candidates[method], notes, run),
         method,
@@ -162,30 +165,46 @@ def _require_read(run: Adapting) -> None:
     def why_not(option: Setting) -> str | None:
         return "nothing on kept features reads it" if option.name in UNREAD else None
 
-    if run.strategy != "frozen":
-        raise UsageError(f"strategy is '{run.strategy}', but adapt knows 'frozen' alone so far.")
-    require_read(run, why_not)
+    if run.strategy == "frozen":
+        require_read(run, why_not)
+        return
+    (one,) = strategies([run.strategy], run)
+    if one.solves or one.needs_classes:
+        wanted = "'frozen', or one that trains blocks, such as 'warm' or 'partial:-3'"
+        raise UsageError(f"adapt goes with {wanted}; not with '{run.strategy}'.")
 
 
-def _bench(ours: Dataset, theirs: Dataset, run: Adapting, notes: list[str]) -> Bench:
-    """Return where methods are tried, with the features of both domains."""
+def _bench(ours: Dataset, theirs: Dataset, run: Adapting, notes: list[str]) -> Bench | Above:
+    """Return where methods are tried: on kept features of both domains, or above a boundary."""
     from headstart.adaptation.candidates import Bench, View
 
     entries = entries_for(run.backbone, ours, run, run.seed, notes)
     require_learners(run, entries)
     device = pick(run.device)
     how: dict[str, Any] = {"device": device, "seed": run.seed}
+    if run.strategy != "frozen":
+        return _above(ours, theirs, entries, run, notes)
     found, of_source = extract(ours, entries, **how)
     other, of_target = extract(theirs, entries, **how)
     both = domains(found.require_usable(), other, run, notes)
-    views = tuple(
-        View(entries, features.of(audit.dataset))
-        for audit, features in ((both.source, of_source), (both.target, of_target))
-    )
+    sides = ((both.source, of_source), (both.target, of_target))
+    views = [View(entries, features.of(side.dataset)) for side, features in sides]
     return Bench(both, (views[0], views[1]), run, **how)
 
 
-def _tried(bench: Bench, chosen: dict[str, Any], run: Adapting) -> dict[str, Candidate]:
+def _above(
+    ours: Dataset, theirs: Dataset, entries: tuple[Entry, ...], run: Adapting, notes: list[str]
+) -> Above:
+    """Return where methods are tried with blocks that train."""
+    from headstart.adaptation.above import Above
+
+    if len(entries) > 1:
+        raise UsageError(f"joined backbones go with 'frozen', not '{run.strategy}'.")
+    both = domains(audit(ours).require_usable(), audit(theirs), run, notes)
+    return Above(both, entries[0], run, pick(run.device))
+
+
+def _tried(bench: Bench | Above, chosen: dict[str, Any], run: Adapting) -> dict[str, Candidate]:
     """Return what each method comes to; all but "none" learn from the labels that are given."""
     few = bench.domains.few(run.target_labels, seed=run.seed) if run.target_labels else None
     return {
@@ -205,11 +224,13 @@ def _choice(
     return method, why
 
 
-def _with_labels(bench: Bench, method: str) -> dict[int, tuple[float, tuple[float, float]]]:
+def _with_labels(
+    bench: Bench | Above, method: str, run: Adapting
+) -> dict[int, tuple[float, tuple[float, float]]]:
     """Return the mean accuracy with few target labels, and its interval, by labels a class."""
     test = bench.domains.theirs.held_out
-    if not bench.domains.labelled or not len(test):
-        return {}
+    if not bench.domains.labelled or not len(test) or run.strategy != "frozen":
+        return {}  # where blocks are trained, each would be a training of its own
     way = METHODS[method if method != "none" else "norm"]()
     found = {}
     for shots in SHOTS:
@@ -231,29 +252,27 @@ def _sizes(both: Domains) -> dict[str, int]:
     }
 
 
-def _fit(bench: Bench, method: str, one: Candidate, notes: list[str], run: Adapting) -> Fit:
+def _fit(bench: Bench | Above, method: str, one: Candidate, notes: list[str], run: Adapting) -> Fit:
     """Return the chosen candidate as what `fit` returns: measured on the target where it can be."""
     d = bench.domains
-    audit, parts, evaluation = (
+    found, parts, evaluation = (
         (d.target, d.theirs, one.target) if one.target else (d.source, d.ours, one.source)
     )
     if one.target is None:
         say(notes, "the target has no labels: the figures are of held-out source items")
     # Items of classes that the source lacks were seen, but have no place on a page.
-    known = parts.train[audit.dataset.labels[parts.train] >= 0]
+    known = parts.train[found.dataset.labels[parts.train] >= 0]
     parts = parts._replace(train=known)
-    held_out = audit.dataset.take(parts.held_out)
-    rows = bench.views(METHODS[method]())[0 if one.target is None else 1]
-    outputs = one.model.head.logits(rows.features.rows(parts.held_out))
+    held_out = found.dataset.take(parts.held_out)
     return Fit(
         fitted=Fitted(one.model, f"adapt {method}", one.history),
-        dataset=audit.dataset,
-        audit=audit,
+        dataset=found.dataset,
+        audit=found,
         parts=parts,
         evaluation=evaluation,
         seconds={"total": 0.0, "features": bench.seconds, "train": one.seconds},
         cache={"hits": bench.hits, "misses": bench.misses},
-        errors=worst(one.model.task, held_out, outputs),
+        errors=worst(one.model.task, held_out, one.outputs),
         notes=notes,
         reading=run.values(Reading),
         lang=run.lang,
