@@ -15,7 +15,7 @@ from headstart.progress import log
 from headstart.settings.table import Options
 from headstart.strategies.plan import HEAD, MODULES, Group, Plan, Stage
 from headstart.tasks.heads import OWN, Examples, Head, solve
-from headstart.tasks.task import Targets
+from headstart.tasks.task import Matrix, Targets
 from headstart.training.job import Job
 from headstart.training.loop import train
 
@@ -91,7 +91,7 @@ class _Run:
         ours, theirs = self.features[:n], self.features[n:]
         weights = self.method.weights(ours, theirs)
         objective = maker(self.method, target, None if weights is None else weights.numpy())
-        probe, _ = solve(OWN, Examples(ours.numpy(), self.targets), seed=self.seed)
+        probe = start(ours.numpy(), self.targets)
         return Job(
             _plan(self.options),
             self.targets,
@@ -103,6 +103,20 @@ class _Run:
             probe=probe,
             objectives={"adapt": objective},
         )
+
+
+def start(features: Matrix, targets: Targets) -> Head:
+    """Return the head solved with C = 1: to start from, no C need be chosen.
+
+    The features are centred and brought to a mean square length of 10, where C = 1 is usual.
+    """
+    mean = features.mean(axis=0)
+    x = features - mean
+    scale = np.float32((10 / max(float((x * x).sum(axis=1).mean()), 1e-12)) ** 0.5)
+    task = targets.task
+    head = task.solvers[task.own](x * scale, targets.values, task.n_outputs, 1.0)
+    weight = head.weight * scale
+    return replace(head, weight=weight, bias=head.bias - weight @ mean)
 
 
 def _plan(options: Options) -> Plan:
