@@ -12,6 +12,7 @@ from PIL import Image
 from headstart.findings import finding
 from headstart.report.thumbnails import thumbnails
 from headstart.tasks.class_figures import evaluate
+from headstart.wording import Said, joined
 
 CHINESE = ("蚂蚁", "蜜蜂与大黄蜂", "蝴蝶")
 
@@ -150,6 +151,7 @@ def of_comparison(names: Sequence[str], *, backbones: int = 2) -> tuple[Any, Any
             "seconds": (1 + 9 * s) * (k + 1) / 3,
             "verdict": "best" if b == s == 0 else "not distinguishable",
             "stopped": s == 2,
+            "trained": 2 * (20 if shots == "all" else int(shots)),
         }
         for k, shots in enumerate((4, 8, 16, "all"))
         for b in range(backbones)
@@ -175,15 +177,28 @@ def of_comparison(names: Sequence[str], *, backbones: int = 2) -> tuple[Any, Any
         "summary": summary,
         "unfinished": 2,
         "floors": [
-            {"name": "majority class", "shots": n, "mean": 0.5, "low": 0.4, "high": 0.6}
+            {"name": "constant answer", "shots": n, "mean": 0.5, "low": 0.4, "high": 0.6}
             for n in (4, 8, 16, "all")
         ],
         "advice": {
             "backbone": "torchvision:network_0",
             "strategy": "frozen",
             "shots": "all",
-            "sentence": "Take frozen on torchvision:network_0.",
-            "more": "More labels would change it.",
+            "sentence": joined(
+                [
+                    Said(
+                        "Take {strategy} on {backbone}: expect {score} {share} (95 %: {span}) at "
+                        "{time} a fit",
+                        strategy="frozen",
+                        backbone="torchvision:network_0",
+                        score="accuracy",
+                        share="90.0 %",
+                        span="85.0 to 95.0",
+                        time="1 s",
+                    )
+                ]
+            ),
+            "more": "",
         },
         "forecast": ahead,
         "backtest": [ahead[0] | {"shots": 16, "measured": 0.79}],

@@ -12,6 +12,7 @@ from headstart.evaluation.bias import Corrected, corrected
 from headstart.evaluation.luck import Sample, gap, paired
 from headstart.evaluation.runs import Cell, Run, samples
 from headstart.tasks.task import Task
+from headstart.wording import Said, joined
 
 CLOSE = 0.5
 """Level of the interval of a difference within which the cheaper one is taken."""
@@ -94,20 +95,34 @@ def advise(
     choice = choose(runs, task)
     backbone, strategy, shots = choice.cell
     found = choice.estimate
-    share = f"{task.shown(found.estimate)} (95 %: {task.shown_span(found.low, found.high)})"
     parts = [
-        f"Take {strategy} on {backbone}: expect {task.score.replace('_', ' ')} {share} at "
-        f"{_seconds(choice.seconds)} a fit"
+        Said(
+            "Take {strategy} on {backbone}: expect {score} {share} (95 %: {span}) at {time} a fit",
+            strategy=strategy,
+            backbone=backbone,
+            score=task.score.replace("_", " "),
+            share=task.shown(found.estimate),
+            span=task.shown_span(found.low, found.high),
+            time=_seconds(choice.seconds),
+        )
     ]
     if choice.cheap:
         (other, way, _), mean, seconds = choice.cheap
-        parts.append(f"; {way} on {other} costs {_seconds(seconds)} and reaches {task.shown(mean)}")
+        parts.append(
+            Said(
+                "{way} on {other} costs {time} and reaches {share}",
+                way=way,
+                other=other,
+                time=_seconds(seconds),
+                share=task.shown(mean),
+            )
+        )
     beaten = [one for one in floors if one.shots in (shots, "all") and one.mean >= found.low]
     if beaten:
         names = ", ".join(f"{one.name} ({task.shown(one.mean)})" for one in beaten)
-        parts.append(f"; it is not clearly above what needs no backbone: {names}")
+        parts.append(Said("it is not clearly above what needs no backbone: {names}", names=names))
     more = _more(runs, task, choice, forecast, goal, skipped=skipped)
-    return Advice(backbone, strategy, shots, "".join(parts) + ".", more)
+    return Advice(backbone, strategy, shots, joined(parts), more)
 
 
 def _more(
@@ -127,33 +142,56 @@ def _more(
     if needed:
         mine = next(iter(found.values())).scores.shape[1]
         said.append(
-            f"to tell the next best apart it would take about {needed} held-out items "
-            f"instead of {mine}"
+            Said(
+                "to tell the next best apart it would take about {needed} held-out items instead "
+                "of {mine}",
+                needed=needed,
+                mine=mine,
+            )
         )
     mine_ahead = [f for f in forecast if (f.backbone, f.strategy) == choice.cell[:2]]
     if mine_ahead:
         row = mine_ahead[0]
         span = task.shown_span(row.low, row.high)
-        said.append(f"{row.labels} labels should bring {task.shown(row.mean)} (80 %: {span})")
+        said.append(
+            Said(
+                "{labels} labels should bring {share} (80 %: {span})",
+                labels=row.labels,
+                share=task.shown(row.mean),
+                span=span,
+            )
+        )
     if goal:
         said.append(_goal(goal, task))
     if skipped:
         said.append(
-            "strategies that train were left out, for nothing could be ahead by more than the "
-            "band; a bigger held-out set would make room for them"
+            Said(
+                "strategies that train were left out, for nothing could be ahead by more than the "
+                "band; a bigger held-out set would make room for them"
+            )
         )
     if not said:
-        return "Measure more numbers of labels (--shots 8,32,128) to see what more would bring."
-    text = "; ".join(said)
-    return text[0].upper() + text[1:] + "."
+        return Said(
+            "Measure more numbers of labels (--shots 8,32,128) to see what more would bring."
+        )
+    return joined(said)
 
 
-def _goal(goal: Goal, task: Task) -> str:
+def _goal(goal: Goal, task: Task) -> Said:
     wanted = task.shown(goal.score)
     if goal.labels is None:
-        return f"{wanted} is out of sight: ten times these labels are not expected to bring it"
+        return Said(
+            "{wanted} is out of sight: ten times these labels are not expected to bring it",
+            wanted=wanted,
+        )
     most = "more than can be said" if goal.high is None else str(goal.high)
-    return f"{wanted} needs about {goal.labels} labels in all (80 %: {goal.low} to {most})"
+    return Said(
+        "{wanted} needs about {labels} labels in all (80 %: {low} to {most})",
+        wanted=wanted,
+        labels=goal.labels,
+        low=goal.low,
+        most=most,
+    )
 
 
 def held_out_needed(found: Mapping[Cell, Sample]) -> int | None:

@@ -117,7 +117,32 @@ CHINESE: dict[str, str] = {
     "only one draw": "只有一次抽取",
     "stopped early": "提前停止",
     "Dotted: what needs no transfer.": "点线：无需迁移的做法。",
-    "majority class": "多数类",
+    "constant answer": "总是同一回答",
+    "tf-idf": "tf-idf",
+    "tf-idf + linear head": "tf-idf 加线性头",
+    "Take {strategy} on {backbone}: expect {score} {share} (95 %: {span}) at {time} a fit": (
+        "建议采用 {strategy}（{backbone}）：预计{score} {share}（95%：{span}），每次 {time}"
+    ),
+    "{way} on {other} costs {time} and reaches {share}": "{way}（{other}）只需 {time}，可达 {share}",
+    "it is not clearly above what needs no backbone: {names}": "但并未明显优于无需骨干网络的做法：{names}",
+    "to tell the next best apart it would take about {needed} held-out items instead of {mine}": (
+        "要与次优区分，留出样本约需 {needed} 个（现有 {mine} 个）"
+    ),
+    "{labels} labels should bring {share} (80 %: {span})": "标注增至 {labels} 个，预计可达 {share}（80%：{span}）",
+    "strategies that train were left out, for nothing could be ahead by more than the band; a "
+    "bigger held-out set would make room for them": (
+        "未尝试需要训练的策略，因为领先幅度不可能超出误差带；扩大留出集才有意义"
+    ),
+    "Measure more numbers of labels (--shots 8,32,128) to see what more would bring.": (
+        "请测量更多的标注数量（--shots 8,32,128），以了解增加标注的效果。"
+    ),
+    "{wanted} is out of sight: ten times these labels are not expected to bring it": (
+        "{wanted} 遥不可及：即使标注增至十倍也难以达到"
+    ),
+    "{wanted} needs about {labels} labels in all (80 %: {low} to {most})": (
+        "要达到 {wanted}，共约需 {labels} 个标注（80%：{low} 至 {most}）"
+    ),
+    "more than can be said": "难以估计",
     "How many labels": "需要多少标注",
     "Score over the number of labels": "得分随标注数的变化",
     "Bands: 95 % intervals.": "色带：95% 区间。",
@@ -134,6 +159,7 @@ CHINESE: dict[str, str] = {
     "What it costs": "代价",
     "Score against the time of a fit": "得分与每次耗时",
     "seconds a fit": "每次耗时（秒）",
+    "With all labels.": "使用全部标注。",
     "With {shots} labels a class.": "每类标注数：{shots}。",
     "How to go on": "下一步",
     # -- both

@@ -156,13 +156,14 @@ def _floor_note(view: View, floors: Sequence[tuple[str, Any, float]]) -> str:
 def _curves(view: View, facts: Facts, rows: Sequence[Facts]) -> str:
     """Return the score over the labels with its band, and the forecast dashed."""
     forecast = facts.get("forecast") or []
-    counted = [row for row in rows if row["shots"] != "all"]
-    shots = {row["shots"] for row in counted} | {row["shots"] for row in forecast}
-    if len(shots) < 2:
+    labels = {row["trained"] for row in rows} | {row["labels"] for row in forecast}
+    if len(labels) < 2:
         return ""
-    series = _lines(counted, forecast)
-    x = logarithmic(shots, view.words(find(facts["task"]).shots))
-    x = Axis(x.low, x.high, tuple((float(n), str(n)) for n in _spread(sorted(shots))), x.name, True)
+    series = _lines(rows, forecast)
+    x = logarithmic(labels, view.words("labels in all"))
+    x = Axis(
+        x.low, x.high, tuple((float(n), str(n)) for n in _spread(sorted(labels))), x.name, True
+    )
     y = shares(v for one in series for p in one.points for v in (p.y, p.low, p.high))
     y = Axis(y.low, y.high, y.ticks, f"{view.words(named(facts['score']))}, %")
     css = "many" if len(series) > FEW else ""
@@ -185,12 +186,11 @@ def _lines(rows: Sequence[Facts], forecast: Sequence[Facts]) -> list[Series]:
     out = []
     for number, key in enumerate(keys):
         name = f"{key[0]} {key[1]}" if several else key[1]
-        mine = _points([row for row in rows if _key(row) == key], name)
+        mine = _points([row for row in rows if _key(row) == key], "trained", name)
         out.append(Series(name, mine, number, band=True))
-        ahead = _points([row for row in forecast if _key(row) == key], name)
+        ahead = _points([row for row in forecast if _key(row) == key], "labels", name)
         if ahead:
-            last = Point(*mine[-1][:2], mine[-1].y, mine[-1].y) if mine else None
-            joined = [last, *ahead] if last else ahead
+            joined = [Point(mine[-1].x, mine[-1].y, mine[-1].y, mine[-1].y), *ahead]
             out.append(Series(f"{name} …", joined, number, dashed=True, band=True))
     return out
 
@@ -199,16 +199,16 @@ def _key(row: Facts) -> Key:
     return row["backbone"], row["strategy"]
 
 
-def _points(rows: Sequence[Facts], name: str) -> list[Point]:
+def _points(rows: Sequence[Facts], labels: str, name: str) -> list[Point]:
     return [
         Point(
-            row["shots"],
+            row[labels],
             row["mean"],
             row["low"],
             row["high"],
-            f"{name}, {row['shots']}: {100 * row['mean']:.1f} %",
+            f"{name}, {row[labels]}: {100 * row['mean']:.1f} %",
         )
-        for row in sorted(rows, key=lambda row: _size(row["shots"]))
+        for row in sorted(rows, key=lambda row: row[labels])
     ]
 
 
@@ -279,7 +279,9 @@ def _cost(view: View, facts: Facts, rows: Sequence[Facts]) -> str:
     y = shares(v for row in mine for v in (row["low"], row["high"]))
     y = Axis(y.low, y.high, y.ticks, f"{view.words(named(facts['score']))}, %")
     label = view.words("Score against the time of a fit")
-    note = view.t("With {shots} labels a class.", shots=most)
+    note = view.t("With all labels.")
+    if most != "all":
+        note = view.t("With {shots} labels a class.", shots=most)
     return view.section(
         "cost",
         "What it costs",

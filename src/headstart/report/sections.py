@@ -31,7 +31,7 @@ def advice(view: View, facts: Facts) -> str:
     if not said:
         return ""
     sentences = [said] if isinstance(said, str) else [said.get("sentence"), said.get("more")]
-    lines = "".join(f"<p>{escape(view.words(one))}</p>" for one in sentences if one)
+    lines = "".join(f"<p>{view.t(one)}</p>" for one in sentences if one)
     return f'<div class="advice">{lines}</div>'
 
 

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from headstart.report.chinese import CHINESE
-from headstart.wording import Said
+from headstart.wording import Said, plain
 
 LANGUAGES = ("en", "zh")
 
@@ -43,15 +43,18 @@ class Words:
         """Return ``said``, a template or what `Said` made of one, in this language."""
         template = said.template if isinstance(said, Said) else said
         values = said.values if isinstance(said, Said) else values
-        if self.lang != "en":
-            known = CHINESE.get(template)
-            if known is None and any(char.isalpha() for char in template):
-                self.missing.add(template)
-            template = known or template
-            values = {k: CHINESE.get(v, v) if isinstance(v, str) else v for k, v in values.items()}
-        elif not values:
-            return str(said)
-        return template.format(**values) if values else template
+        if self.lang == "en":
+            return template.format(**values) if values and not isinstance(said, Said) else str(said)
+        known = CHINESE.get(template)
+        if known is None and any(char.isalpha() for char in plain(template)):
+            self.missing.add(template)
+        values = {k: self._value(v) for k, v in values.items()}
+        return (known or template).format(**values) if values else known or template
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, Said):
+            return self(value)
+        return CHINESE.get(value, value) if isinstance(value, str) else value
 
     def span(self, said: str) -> str:
         """Return an interval, written ``low to high``, as this language has it."""
