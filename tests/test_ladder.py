@@ -75,6 +75,7 @@ MAY_BE_HEAVY = {
     "backbones.cut",
     "backbones.encoders",
     "backbones.glyphs",
+    "backbones.injection",
     "backbones.libraries",
     "backbones.look",
     "backbones.parts",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headstart.backbones import encoders, static, textnets, vision
+from headstart.backbones import encoders, injection, static, textnets, vision
 from headstart.backbones.blocks import Backbone
 from headstart.backbones.entry import Entry
 from headstart.backbones.known import Known
@@ -28,6 +28,14 @@ def build(entry: Entry, *, seed: int = 0) -> Backbone:
         if names.read("names") is None:
             names.note("names", list(backbone.net.state_dict()))
         return backbone
+    backbone = _text(entry, seed)
+    if entry.injected is not None:
+        concat = entry.config.get("inject") == "concat"
+        injection.attach(backbone.net, entry.injected, concat=concat, seed=seed)
+    return backbone
+
+
+def _text(entry: Entry, seed: int) -> Backbone:
     tensors = tensors_of(entry) if entry.weights else None
     if entry.library == static.LIBRARY:
         return textnets.looked_up(static.table(entry))

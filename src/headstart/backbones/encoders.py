@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
+from headstart.backbones import injection
 from headstart.backbones.blocks import Backbone
 from headstart.backbones.known import Known
 from headstart.backbones.look import Run
@@ -130,6 +131,7 @@ def _network(facts: dict[str, Any], tensors: Mapping[str, Tensor] | None) -> nn.
             net = _loaded(model, config, tensors, options)
     if "pooler" in dict(net.named_children()):
         net.pooler = nn.Identity()  # BERT's, of sentence pairs, which no pooling here reads
+    injection.restore(cast("nn.Module", net), tensors or {})
     return cast("nn.Module", net)
 
 
@@ -137,7 +139,8 @@ def _loaded(
     model: Any, config: Any, tensors: Mapping[str, Tensor], options: dict[str, Any]
 ) -> nn.Module:
     """Return ``model`` with ``tensors``; transformers knows their older names and prefixes."""
-    own = {name: t for name, t in tensors.items() if not name.startswith(ATTENTION)}
+    others = {name for name in tensors if injection.is_own(name) or name.startswith(ATTENTION)}
+    own = {name: t for name, t in tensors.items() if name not in others}
     try:
         net, report = model.from_pretrained(
             None, config=config, state_dict=own, output_loading_info=True, **options

@@ -39,6 +39,8 @@ class Entry:
         config: of an encoder: "config", "hidden_size", "pooling" and "normalise", as
             `headstart.backbones.huggingface.describe` finds them.
         vectors: shape (V, D), word vectors that are never trained, of a network trained here.
+        injected: shape (V, D), vectors of its word pieces that are joined to its embeddings, see
+            `headstart.backbones.injection`.
         digest: of the weights, as hexadecimal digits; names the random seed if there are none.
         num_classes: outputs of the head that the weights file holds (0: it holds none).
         source_domain: what the backbone learned from.
@@ -58,6 +60,7 @@ class Entry:
     prefix: str = ""
     config: dict[str, Any] = field(default_factory=dict, hash=False)
     vectors: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    injected: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     @property
     def ready(self) -> bool:

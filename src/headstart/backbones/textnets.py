@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
+from headstart.backbones import injection
 from headstart.backbones.blocks import Backbone
 from headstart.backbones.encoders import State, Tokens
 from headstart.backbones.pooling import first, last, mean
@@ -64,6 +65,7 @@ def restore(name: str, tensors: Mapping[str, Tensor]) -> Backbone:
         raise BackboneError(f"the weights are not those of {name}: no table of words in them.")
     fixed = None if tables[0] is None else tables[0].float().numpy()
     backbone = build(name, sizes[0], fixed)
+    injection.restore(backbone.net, tensors)
     try:
         backbone.net.load_state_dict(dict(tensors))
     except RuntimeError as error:
@@ -156,6 +158,7 @@ class Words(nn.Module):
         if self.fixed is not None and self.trained is not None:
             self.trained.load_state_dict({"weight": self.fixed.weight})
         self.positions = positions
+        self.injection: injection.Injection | None = None
         self.width = sum(table.weight.shape[1] for table in self._tables())
 
     def _tables(self) -> list[Fixed | nn.Embedding]:
@@ -164,6 +167,7 @@ class Words(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vectors."""
         out = torch.cat([table(ids) for table in self._tables()], -1)
+        out = out if self.injection is None else self.injection(out, ids)
         return out + sinusoids(ids.shape[1], self.width).to(out) if self.positions else out
 
 

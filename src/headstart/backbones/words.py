@@ -108,3 +108,48 @@ def _tokenize(one: Entry) -> Tokenize:
     if not isinstance(one.preprocess, Tokenize):
         raise TypeError(f"{one.name} is not a text network")
     return one.preprocess
+
+
+def inject(one: Entry, path: str, join: str, texts: Sequence[str]) -> tuple[Entry, str]:
+    """Return the entry with the vectors at ``path`` joined to its embeddings, and a note.
+
+    Args:
+        one: a ready entry of a text network.
+        path: of a file in GloVe's format.
+        join: "add" or "concat", see `headstart.backbones.injection`.
+        texts: of the training split, to say how much of them has a vector.
+
+    Raises:
+        UsageError: the file is not there.
+        DataError: it has a broken line; names the line.
+    """
+    file, tokenize = Path(path).expanduser(), _tokenize(one)
+    if not file.is_file():
+        raise UsageError(f"--inject {file}: no such file.")
+    found = read_glove(file, words_of(tokenize.vocabulary))
+    share = found.share(tokenize.encode(texts))
+    stated = digest(found.matrix.tobytes()).hex()
+    made = replace(
+        one,
+        injected=found.matrix,
+        config={**one.config, "inject": join},
+        digest=f"{one.digest}-{stated[:16]}",
+    )
+    pieces = int(found.covered.sum())
+    said = (
+        f"{file.name}: vectors for {pieces} of {len(found.covered)} word pieces, "
+        f"{100 * share:.1f} % of all tokens"
+    )
+    return made, said
+
+
+def words_of(pieces: Sequence[str]) -> list[str]:
+    """Return the word that each piece of a vocabulary begins; "" for those that begin none.
+
+    >>> words_of(["play", "##ing"]), words_of(["Ġplay", "ing"])
+    (['play', ''], ['play', ''])
+    """
+    marks = tuple(mark for mark in "Ġ▁" if any(piece.startswith(mark) for piece in pieces))
+    if marks:
+        return [piece[1:] if piece.startswith(marks) else "" for piece in pieces]
+    return ["" if piece.startswith("##") else piece for piece in pieces]

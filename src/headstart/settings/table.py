@@ -134,6 +134,21 @@ class Options(Steps, Input):
     head: str = option(
         "own", "The head that is solved: {heads}; own is the one that suits the task.", by="head"
     )
+    inject: str | None = option(
+        None,
+        "Word vectors in GloVe's format that are joined to the embeddings, whatever network.",
+        items="text",
+        by="steps",
+        panel=INPUT,
+    )
+    inject_by: str = option(
+        "add",
+        "How: add, or concat, where the projection reads the embedding too.",
+        choices=("add", "concat"),
+        items="text",
+        by="steps",
+        panel=INPUT,
+    )
     vectors: str | None = option(
         None,
         "Word vectors in GloVe's format, for bilstm, textcnn, ...",

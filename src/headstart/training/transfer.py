@@ -160,7 +160,7 @@ def _ready(
     options: Options,
     say: Callable[[str], None],
 ) -> tuple[tuple[Entry, ...], list[str]]:
-    """Give networks that are trained here the words of the training texts."""
+    """Give networks that are trained here the training texts' words, and vectors if asked to."""
     out, notes = [], []
     for entry in entries:
         if not entry.ready:
@@ -171,6 +171,11 @@ def _ready(
             notes.append(learned.note())
             say(learned.note())
             entry = learned.entry  # noqa: PLW2901
+        if options.inject:
+            texts = [dataset.content(int(i)).decode("utf-8", "replace") for i in train]
+            entry, note = words.inject(entry, options.inject, options.inject_by, texts)  # noqa: PLW2901
+            notes.append(note)
+            say(note)
         out.append(entry)
     return tuple(out), notes
 
@@ -235,6 +240,12 @@ class _Steps:
         entry, o = self.entry, self.settings
         backbone = build(entry, seed=o.seed)
         plan = strategy(o.strategy, o).plan(backbone.n_blocks, len(self.train), o)
+        whole = [0 in stage.trained and 0 not in stage.parts for stage in plan.stages]
+        if entry.injected is not None and not any(whole):
+            raise UsageError(
+                f"'{o.strategy}' leaves the embeddings as they are, where vectors are injected; "
+                "take warm, discriminative, l2-sp, auto-freeze or scratch."
+            )
         if plan.start == "random" and entry.pretrained:
             entry = without_weights(entry, o.seed)
             backbone = build(entry, seed=o.seed)
@@ -355,7 +366,8 @@ def content_of(earlier: Earlier) -> str:
 def without_weights(entry: Entry, seed: int) -> Entry:
     """Return the entry with the same preprocessing and random weights."""
     bare = resolve(f"random:{entry.name}", seed=seed)
-    return replace(bare, preprocess=entry.preprocess, config=entry.config)
+    own: dict[str, Any] = {"config": entry.config, "injected": entry.injected}
+    return replace(bare, preprocess=entry.preprocess, **own)
 
 
 def require_earlier(plan_of: Strategy, name: str, given: bool) -> None:
