@@ -62,9 +62,9 @@ def test_a_graph_is_made_once(monkeypatch: pytest.MonkeyPatch, headstart_home: P
     made: list[Path] = []
     real = module.export
 
-    def counting(backbone: object, path: Path, *how: object, **more: object) -> None:
+    def counting(backbone: object, path: Path, *how: object, **more: object) -> bytes:
         made.append(path)
-        real(backbone, path, *how, **more)  # type: ignore[arg-type]
+        return real(backbone, path, *how, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "export", counting)
     first, second = engine(resolve("glyphs")), engine(resolve("glyphs"))
@@ -117,14 +117,14 @@ def test_a_graph_that_answers_otherwise_is_not_kept_and_torch_takes_over(
 def test_the_newer_exporter_writes_one_file(
     monkeypatch: pytest.MonkeyPatch, headstart_home: Path
 ) -> None:
-    real = module._write
+    real = module._written
 
-    def only_new(net: object, path: Path, preprocess: Preprocess, *, dynamo: bool) -> None:
+    def only_new(net: object, preprocess: Preprocess, *, dynamo: bool) -> bytes:
         if not dynamo:
             raise RuntimeError("the older exporter cannot")
-        real(net, path, preprocess, dynamo=True)
+        return real(net, preprocess, dynamo=True)
 
-    monkeypatch.setattr(module, "_write", only_new)
+    monkeypatch.setattr(module, "_written", only_new)
     entry = resolve("glyphs")
     expected = torch_engine(vision.build(entry), -1, "cpu")(pixels(7))
     np.testing.assert_allclose(

@@ -15,9 +15,9 @@ ROOT = Path(headstart.__file__).parent
 
 # From the ground up. What stands on one rung may not import each other either.
 RUNGS = [
-    "errors wording cards",
-    "settings progress findings",
-    "store compute",
+    "errors wording cards visible",
+    "settings progress findings facts",
+    "store compute place",
     "tasks",
     "data",
     "backbones",

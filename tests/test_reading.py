@@ -143,7 +143,7 @@ def test_names_that_are_no_text_can_be_printed(tmp_path):
     make_images(tmp_path, {"a": 1, "b": 1})
     os.rename(tmp_path / "a" / "000.png", os.fsencode(tmp_path) + b"/a/caf\xe9.png")
     found = read(tmp_path)
-    assert found.names[0].encode() == "a/caf\ufffd.png".encode()
+    assert found.names[0].encode() == rb"a/caf\xe9.png"
     assert found.content(0).startswith(b"\x89PNG")
 
 
@@ -214,8 +214,8 @@ def test_latin_1_and_what_is_no_encoding(tmp_path):
     assert to_text("quoted \x93so\x94".encode("latin-1")) == "quoted “so”"
     broken = text.encode()[:-2] + b"\xff\n"
     (tmp_path / "t.csv").write_bytes(broken)
-    with pytest.raises(DataError, match=f"t.csv: damaged UTF-8: byte {len(broken) - 2} "):
-        read(tmp_path / "t.csv")
+    found = read(tmp_path / "t.csv")  # the row alone is left out
+    assert [one.item for one in found.rejected] == ["t.csv:3"]
     (tmp_path / "t.csv").write_bytes(b"label,text\na,b\0c\n")
     with pytest.raises(DataError, match="t.csv: not a text: a zero byte at offset 14"):
         read(tmp_path / "t.csv")
@@ -330,7 +330,8 @@ def test_a_cell_of_megabytes(tmp_path):
 
 
 def test_a_cell_that_is_too_long_for_any_use(tmp_path, monkeypatch):
-    monkeypatch.setattr(delimited, "BLOCK", 1 << 20)
+    monkeypatch.setattr(delimited, "BLOCK", 1 << 19)
+    monkeypatch.setattr(delimited, "LARGEST", 1 << 20)
     path = write(tmp_path / "t.csv", table([*ROWS * 9000, ("yes", "x" * (3 << 20))]))
     with pytest.raises(
         DataError, match="t.csv cannot be read as a table: a row is longer than 1 MB"

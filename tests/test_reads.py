@@ -75,14 +75,15 @@ def test_a_comparison_of_many_backbones_reads_and_hashes_once(
 
 
 @pytest.mark.parametrize("strategy", ["partial:-1", "lp-ft"])
-def test_training_decodes_again_but_hashes_nothing(
+def test_training_decodes_again_and_hashes_what_it_decodes(
     strategy: str, hashed: Any, glyph_graph: Path, tmp_path: Path
 ) -> None:
     data, reads = counted()
     how = Options(epochs=2, batch=8)
     headstart.fit(data, strategy=strategy, options=how, out=tmp_path / "out")
-    assert set(hashed.values()) == {1}
+    # Once where it is looked at, and then whenever it is read: it may have changed.
     assert max(reads.values()) <= 4
+    assert all(hashed[data.content(i)] <= n for i, n in reads.copy().items())
 
 
 def test_what_the_audit_hands_on() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -18,22 +18,77 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headstart.backbones import entry as entries
 from headstart.backbones.entry import Entry, from_facts
 from headstart.backbones.known import tensor_names
 from headstart.data.dataset import Kind
 from headstart.data.injected import Reader
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError, BundleError
+from headstart.facts import (
+    FactsError,
+    finite,
+    listed,
+    mapping,
+    number,
+    one_of,
+    read,
+    record,
+    require_regular,
+    text,
+    whole,
+)
 from headstart.model import Model
-from headstart.store import file_digest, home, written_aside
+from headstart.place import DONE, is_leftover, refuse_links, settle
+from headstart.store import digest, file_digest, home, written_aside
 from headstart.tasks.heads import Head
 from headstart.tasks.registry import restored
 
 FORMAT = 2
 """Format 1 has no task: its models are of classes."""
 
+_TEXTS = listed(text(1 << 20))
+_CHECKED = record(
+    {
+        "kind": one_of("image", "text"),
+        "classes": listed(text(1 << 16)),
+        "backbones": listed(entries.check, 1, 64),
+        "temperature": number(0, 1e9, above=True),
+        "weights": text(32, "[0-9a-f]{32}", "the digest of model.safetensors"),
+    },
+    {
+        "task": text(40),
+        "task_facts": mapping,
+        "seed": whole(0, (1 << 63) - 1),
+        "head": text(1000),
+        "digest": text(32),
+        "tokenizers": mapping,
+        "data": record({}, {"columns": _TEXTS}),
+        "errors": listed(record({"item": text(1 << 16)}, {"text": text(1 << 16)})),
+        "notes": _TEXTS,
+        "metrics": mapping,
+        "detector": mapping,
+    },
+)
+
 CHECKPOINTS = "checkpoints"
 """Folder in a bundle's folder where a run that is not finished leaves its state."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a model was fitted on.
+
+    Attributes:
+        root: the folder or table.
+        reading: the options that it was read with.
+    """
+
+    root: Path
+    reading: dict[str, Any]
+
+
+_ORIGIN = record({"root": text(1 << 16), "reading": mapping})
 
 
 @dataclass(frozen=True)
@@ -65,6 +120,18 @@ class Bundle:
         return self.model.predict(sources, device=device)
 
     @cached_property
+    def origin(self) -> Origin | None:
+        """Where its data were, if it was fitted on this machine; its files are not asked.
+
+        A bundle that said so itself could have anything read.
+        """
+        try:
+            found = read(_note(self.facts["weights"]), _ORIGIN)
+        except (OSError, FactsError):
+            return None
+        return Origin(Path(found["root"]), found["reading"])
+
+    @cached_property
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """All numbers of the model, by name."""
         from safetensors.numpy import load_file
@@ -73,29 +140,30 @@ class Bundle:
 
 
 def save(model: Model, path: Path, facts: dict[str, Any]) -> Bundle:
-    """Write ``model`` to the folder ``path``, with ``facts`` of how it was made.
+    """Write ``model`` to the folder ``path``, which is there, with ``facts`` of how it was made.
 
-    The files are written aside and renamed; ``bundle.json``, without which nothing loads, last.
+    See `headstart.place.filled` for how it comes to its place in one step.
 
     Raises:
-        BundleError: ``path`` is a file, or a folder that holds something else.
+        BundleError: its numbers are not all finite, so that it could answer nothing.
     """
     from safetensors.numpy import save_file
 
-    check_target(path)
-    path.mkdir(parents=True, exist_ok=True)
-    tensors, own = model.more()
+    more, own = model.more()
+    tensors = _tensors(model) | more
+    _require_finite(tensors.items(), "nothing was saved: the model")
     for i, entry in enumerate(model.entries):
         if isinstance(entry.preprocess, Tokenize):
             entry.preprocess.save(_tokenizer(path, i))
     with written_aside(path / "model.safetensors") as aside:
-        save_file(_tensors(model) | tensors, aside)
-    digest = file_digest(path / "model.safetensors")
-    _vouch(digest, filter(partial(_unchanged, model), model.entries))
-    with written_aside(path / "bundle.json") as aside:
-        text = json.dumps(_facts(model, digest) | own | facts, indent=1, ensure_ascii=False)
-        aside.write_text(text, encoding="utf-8")
-    return load(path)
+        save_file(tensors, aside)
+    stated = file_digest(path / "model.safetensors")
+    _vouch(stated, filter(partial(_unchanged, model), model.entries))
+    made: dict[str, Any] = json.loads(json.dumps(finite(_facts(model, stated, path) | own | facts)))
+    made["digest"] = whole_digest(made)
+    said = json.dumps(made, indent=1, ensure_ascii=False)
+    (path / "bundle.json").write_text(said, encoding="utf-8")
+    return Bundle(path, made, model)
 
 
 def _tokenizer(path: Path, number: int) -> Path:
@@ -106,8 +174,10 @@ def check_target(path: Path) -> None:
     """Raise `BundleError` unless a bundle can be written to ``path``; call it before the work."""
     if path.exists() and not path.is_dir():
         raise BundleError(f"{path} is a file; give --out a folder that is new, empty or a bundle.")
-    others = {one.name for one in path.iterdir()} - {CHECKPOINTS} if path.is_dir() else set()
-    if others and "bundle.json" not in others:
+    names = {one.name for one in path.iterdir()} if path.is_dir() else set()
+    refuse_links(path, {CHECKPOINTS, DONE, *filter(_is_own, names)})
+    others = {name for name in names if name != CHECKPOINTS and not is_leftover(name)}
+    if others and "bundle.json" not in names and DONE not in names:
         raise BundleError(
             f"{path} holds other files; give --out a folder that is new, empty or a bundle."
         )
@@ -121,47 +191,55 @@ def load(path: str | Path) -> Bundle:
     """
     folder = Path(path)
     try:
-        facts = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        with suppress(OSError):  # of a folder that nobody may write to, say
+            settle(folder)
+        refuse_links(folder, ["bundle.json"])
+        facts = read(folder / "bundle.json")
     except FileNotFoundError:
         raise BundleError(
             f"{folder} is not a bundle: it has no bundle.json. `headstart fit DATA --out {folder}` "
             "makes one."
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, FactsError) as error:
         raise BundleError(f"{folder / 'bundle.json'} cannot be read: {error}") from error
     from safetensors import SafetensorError
 
     version = facts.get("format") if isinstance(facts, dict) else None
-    if not isinstance(version, int) or version > FORMAT:
+    if not isinstance(version, int) or not 1 <= version <= FORMAT:
         raise BundleError(
             f"{folder} has bundle format {version!r}; this headstart reads up to {FORMAT}."
         )
     try:
         return _assemble(folder, facts)
     except (OSError, KeyError, TypeError, ValueError, IndexError, SafetensorError) as error:
-        raise BundleError(f"{folder} is damaged: {type(error).__name__}: {error}") from error
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{folder} is damaged: {error}") from error
 
 
 def _assemble(folder: Path, facts: dict[str, Any]) -> Bundle:
     from safetensors import safe_open
 
+    _CHECKED(facts, "bundle.json")
+    if any(one.get("kind", "image") != facts["kind"] for one in facts["backbones"]):
+        raise ValueError("bundle.json names a backbone for other items")
+    if facts.get("digest", whole_digest(facts)) != whole_digest(facts):
+        raise ValueError("bundle.json was changed after it was written")
+    refuse_links(folder, _names(len(facts["backbones"])))
     weights = folder / "model.safetensors"
+    require_regular(weights)
     found = file_digest(weights)
     if found != facts["weights"]:
         raise ValueError("model.safetensors is not the file that bundle.json describes")
+    words = _tokenizer_digests(folder, len(facts["backbones"]))
+    if facts.get("tokenizers", words) != words:
+        raise ValueError("a tokenizer is not the one that bundle.json describes")
     entries = tuple(_entry(folder, weights, facts, i) for i in range(len(facts["backbones"])))
     with safe_open(weights, "np") as file:
-        names = set(file.keys())
-        square = file.get_tensor("head.square") if "head.square" in names else None
-        head = Head(
-            file.get_tensor("head.weight"),
-            file.get_tensor("head.bias"),
-            square,
-            float(facts["temperature"]),
-            facts.get("head", ""),
-        )
+        head = _head(file, facts)
+        _require_finite(_each(file), "the model")
     task = restored(facts)
-    if task.n_outputs != len(head.bias) or facts["kind"] not in ("image", "text"):
+    if task.n_outputs != len(head.bias):
         raise ValueError("bundle.json does not describe the head in model.safetensors")
     if "detector" in facts:
         from headstart.detection.model import restored as finder
@@ -173,14 +251,58 @@ def _assemble(folder: Path, facts: dict[str, Any]) -> Bundle:
     return Bundle(folder, facts, model)
 
 
+def _head(file: Any, facts: dict[str, Any]) -> Head:
+    names = set(file.keys())
+    square = file.get_tensor("head.square") if "head.square" in names else None
+    weight, bias = file.get_tensor("head.weight"), file.get_tensor("head.bias")
+    fits = weight.ndim == 2 and bias.shape == weight.shape[:1]
+    if not fits or (square is not None and square.shape != weight.shape):
+        raise ValueError(f"a head of shape {weight.shape} with {bias.shape} is none")
+    if any(one.dtype != np.float32 for one in (weight, bias, square) if one is not None):
+        raise ValueError(f"a head of {weight.dtype} and {bias.dtype} is none")
+    return Head(weight, bias, square, float(facts["temperature"]), facts.get("head", ""))
+
+
+def _each(file: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    for name in file.keys():  # noqa: SIM118 - it is no dict
+        yield name, file.get_tensor(name)
+
+
+def _require_finite(tensors: Iterable[tuple[str, npt.NDArray[Any]]], what: str) -> None:
+    """Raise `BundleError` for numbers that are none: such a model answers nothing."""
+    for name, value in tensors:
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise BundleError(
+                f"{what} holds numbers that are not finite, in {name}; training has gone astray. "
+                "Fit again with a smaller --body-rate and --head-rate."
+            )
+
+
+def _names(backbones: int) -> list[str]:
+    """Return what a bundle's own files and folders are called."""
+    folders = [_tokenizer(Path(), i).name for i in range(backbones)]
+    files = [f"{one}/{name}" for one in folders for name in ("tokenizer.json", "tokenize.json")]
+    return ["bundle.json", "model.safetensors", *folders, *files]
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith("tokenizer") or name in ("bundle.json", "model.safetensors")
+
+
+def whole_digest(facts: dict[str, Any]) -> str:
+    """Return the digest of all that ``bundle.json`` says, its own left out."""
+    rest = {name: value for name, value in facts.items() if name != "digest"}
+    return digest(json.dumps(rest, sort_keys=True).encode()).hex()
+
+
 def _entry(folder: Path, weights: Path, facts: dict[str, Any], number: int) -> Entry:
     one = facts["backbones"][number]
     tokenize = Tokenize.saved(_tokenizer(folder, number)) if facts["kind"] == "text" else None
     # What is kept goes by the digest of the weights: a file from elsewhere that states another's
     # would put its own graph and features in that one's place.
     known = _voucher(facts["weights"], one["digest"]).exists()
-    digest = one["digest"] if known else facts["weights"]
-    entry = from_facts(one, one["name"], weights, digest, tokenize)
+    stated = one["digest"] if known else facts["weights"]
+    entry = from_facts(one, one["name"], weights, stated, tokenize)
     return replace(entry, prefix=f"backbone.{number}.")
 
 
@@ -193,12 +315,30 @@ def _vouch(digest: str, entries: Iterable[Entry]) -> None:
             voucher.touch()
 
 
+def remember(bundle: Bundle, root: Path, reading: dict[str, Any]) -> None:
+    """Note on this machine what ``bundle`` was fitted on; where nothing can be written, do not."""
+    told = {name: _plain(value) for name, value in reading.items() if value is not None}
+    note = {"root": str(root.resolve()), "reading": told}
+    with suppress(OSError), written_aside(_note(bundle.facts["weights"])) as aside:
+        aside.write_text(json.dumps(note), encoding="utf-8")
+
+
+def _plain(option: Any) -> Any:
+    if isinstance(option, bool):
+        return option
+    return list(option) if isinstance(option, list | tuple) else str(option)
+
+
+def _note(digest: str) -> Path:
+    return home() / "bundles" / f"{digest}.json"
+
+
 def _voucher(digest: str, of: str) -> Path:
     name = hashlib.blake2b(f"{digest}|{of}".encode(), digest_size=16).hexdigest()
     return home() / "bundles" / name
 
 
-def _facts(model: Model, digest: str) -> dict[str, Any]:
+def _facts(model: Model, digest: str, path: Path) -> dict[str, Any]:
     from headstart import __version__
 
     # A trained network answers unlike the one it came from: its graph goes by its own weights.
@@ -224,7 +364,14 @@ def _facts(model: Model, digest: str) -> dict[str, Any]:
         "head": model.head.chosen,
         "weights": digest,
         **({"beside": model.beside.facts()} if model.beside else {}),
+        "tokenizers": _tokenizer_digests(path, len(model.entries)),
     }
+
+
+def _tokenizer_digests(path: Path, backbones: int) -> dict[str, str]:
+    """Return the digests of the tokenizers' files, by their names."""
+    found = [path / name for name in _names(backbones) if name.startswith("tokenizer")]
+    return {str(one.relative_to(path)): file_digest(one) for one in found if one.is_file()}
 
 
 def _unchanged(model: Model, entry: Entry) -> bool:

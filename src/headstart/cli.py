@@ -7,11 +7,11 @@ Exit code 0: done; 1: it could not be done; 2: wrong usage; 130: interrupted.
 from __future__ import annotations
 
 import inspect
-import io
 import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,10 +19,12 @@ import typer
 from typer.core import TyperGroup
 
 from headstart.errors import HeadstartError, UsageError, exit_code, nearest
+from headstart.facts import finite
 from headstart.settings.option import REQUIRED, Setting, Settings, table
 from headstart.settings.table import VERBS
 from headstart.settings.taking import described_one
 from headstart.strategies.registry import OFFERED
+from headstart.visible import visible
 
 
 class _Verbs(TyperGroup):
@@ -132,21 +134,49 @@ def _at_the_door(function: Shown, as_json: bool, given: dict[str, Any]) -> None:
         said = "interrupted; what was done is kept with --out DIR, and --resume goes on."
         _fail(said, exit_code(error))
     except BrokenPipeError:
-        # Whoever read us has had enough; what Python would still flush has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _hush()
         raise typer.Exit(1) from None
     except (OSError, MemoryError) as error:
         _fail(f"{type(error).__name__}: {error}", 1)
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Write what still waits for stdout; a full disk there is no success."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _hush()
+    except OSError as error:
+        _hush()
+        _fail(f"stdout cannot be written to: {error}", 1)
+
+
+def _hush() -> None:
+    """Whoever read us has had enough; what Python would still flush has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _prepare_streams() -> None:
+    """Let every name be printed in every locale, and let there be streams to print to."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by who started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - to the end of the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"headstart: {message}", file=sys.stderr)
+    with suppress(OSError, ValueError):  # where nobody listens, the exit code must do
+        print(visible(f"headstart: {message}", "\n"), file=sys.stderr)
     raise typer.Exit(code)
 
 
 def _emit(payload: dict[str, Any]) -> None:
     # ASCII only: valid in every locale, whatever the class names.
-    print(json.dumps(payload))
+    print(json.dumps(finite(payload)))
 
 
 @app.callback(invoke_without_command=True)
@@ -419,8 +449,5 @@ def main() -> None:
     # Read when torch is loaded: its threads then sleep while they wait for each other. Spinning,
     # they take a core each from whatever else runs, and training took four times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    for stream in (sys.stdout, sys.stderr):
-        # A Western console cannot show a Chinese name: escapes are better than no answer.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    _prepare_streams()
     app(prog_name="headstart")

@@ -33,6 +33,9 @@ CHUNK = 1024
 """Items that prediction holds the answers of at once."""
 
 
+NO_NUMBER = "the model's answer is no number"
+
+
 @dataclass(frozen=True)
 class Model:
     """Backbones, a head on their features, and the task that says what its outputs mean.
@@ -132,8 +135,10 @@ class Model:
 
     def said(self, chunk: Dataset, device: str) -> Answers:
         """Yield the task's answer, or ``{error}``, for each of a few items."""
-        faults, _, outputs = self.attempt(chunk, device=device)
-        answers = iter(self.task.answers(outputs))
+        faults, good, outputs = self.attempt(chunk, device=device)
+        broken = _broken(outputs)
+        faults |= dict.fromkeys(good[broken].tolist(), NO_NUMBER)
+        answers = iter(self.task.answers(outputs[~broken]))
         for i in range(len(chunk)):
             yield {"error": faults[i]} if i in faults else next(answers)
 
@@ -160,7 +165,16 @@ class Model:
             good = _without(len(dataset), faults)
             found = self._read(dataset, good, device) if len(good) else None
         empty = np.empty((0, self.task.n_outputs), np.float32)
-        return faults, good, empty if found is None else self.head.logits(found)
+        return faults, good, empty if found is None else self._logits(found)
+
+    def _logits(self, found: Matrix) -> Matrix:
+        width = self.head.weight.shape[1]
+        if found.shape[1] != width:
+            raise HeadstartError(
+                f"the head reads {width} features, but the backbone makes {found.shape[1]}; they "
+                "are not of one model."
+            )
+        return self.head.logits(found)
 
     def outputs(
         self,
@@ -176,7 +190,21 @@ class Model:
         stands at the boundary below which nothing has changed is kept, for the next strategy, seed
         or draw that is measured on the same items.
         """
-        return self.head.logits(self.described(dataset, indices, features=features, device=device))
+        return self.numbers(self.described(dataset, indices, features=features, device=device))
+
+    def numbers(self, found: Matrix) -> Matrix:
+        """Return the calibrated outputs for what the head sees.
+
+        Raises:
+            HeadstartError: they are not finite.
+        """
+        outputs = self._logits(found)
+        if not np.isfinite(outputs).all():
+            raise HeadstartError(
+                "the model's answers are no numbers: training has gone astray, or its weights are "
+                "damaged. Fit again with a smaller --body-rate and --head-rate."
+            )
+        return outputs
 
     def described(
         self,
@@ -215,6 +243,11 @@ class Model:
             source.fill(indices)
         found = reading.features(backbone, source, indices, device)
         return joined(found, inputs.dataset.beside, indices)
+
+
+def _broken(outputs: Matrix) -> npt.NDArray[np.bool_]:
+    """Return which rows of outputs are no numbers."""
+    return np.asarray(~np.isfinite(outputs).all(axis=1), np.bool_)
 
 
 def _without(n: int, faults: dict[int, str]) -> Indices:

@@ -1,18 +1,21 @@
 """The one store: rows on disk, keyed by the content that they were computed from.
 
 A store is a folder of shards. A shard is one ``.npy`` file of a structured array whose first field
-is the digest, written aside, synced and renamed, and never changed afterwards. So several
-processes can read and write one store at once, a killed process leaves whole shards or none, and a
-shard that does not read back is dropped and its rows computed again.
+is the digest, with the checksum of all that behind it, written aside, synced and renamed, and never
+changed afterwards. So several processes can read and write one store at once, a killed process
+leaves whole shards or none, and a shard that does not read back as it was written, if only by a
+byte, is dropped and its rows computed again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import time
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +36,9 @@ _MOST_SHARDS = 64
 _MOST_JOINED = 1 << 28
 _PENDING = 1 << 25
 _MOST_WAITING = 1 << 28
+_SEAL = b"sum1"
+_PIECE = 1 << 20
+_CHECKED: set[tuple[str, int, int, int]] = set()
 _STALE = 24 * 3600.0
 _SHAPE = re.compile(r"shape-\d+(x\d+)*")
 
@@ -40,7 +46,7 @@ _SHAPE = re.compile(r"shape-\d+(x\d+)*")
 def home() -> Path:
     """Return the folder for features and graphs: ``HEADSTART_HOME`` or the user's cache."""
     named = os.environ.get("HEADSTART_HOME")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "headstart"
+    return Path(os.path.expanduser(named)) if named else Path.home() / ".cache" / "headstart"
 
 
 def digest(*parts: bytes) -> bytes:
@@ -86,6 +92,30 @@ def sweep(folder: Path) -> None:
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _STALE:
                 path.unlink()
+
+
+def _seal(checksum: int) -> bytes:
+    """Return what stands behind the content of a file with this checksum."""
+    return _SEAL + checksum.to_bytes(4, "big")
+
+
+def _require_whole(path: Path) -> None:
+    """Raise `ValueError` unless the file at ``path`` ends in the checksum of what stands before.
+
+    A CRC-32 sees every damage of up to four bytes in a row, and others but for one in 2**32. A file
+    is read whole for it once in a process.
+    """
+    state = path.stat()
+    seen = (str(path), state.st_ino, state.st_mtime_ns, state.st_size)
+    if seen in _CHECKED:
+        return
+    left, checksum = state.st_size - len(_seal(0)), 0
+    with path.open("rb") as file:
+        while left > 0 and (piece := file.read(min(left, _PIECE))):
+            checksum, left = zlib.crc32(piece, checksum), left - len(piece)
+        if file.read() != _seal(checksum):
+            raise ValueError("its content does not match its checksum")
+    _CHECKED.add(seen)
 
 
 class Store:
@@ -167,9 +197,13 @@ class Store:
         try:
             with written_aside(path) as aside, aside.open("wb") as file:
                 # As np.save does it, which on a full disk only says how much was not written.
+                start = io.BytesIO()
                 header = np.lib.format.header_data_from_array_1_0(rows)
-                np.lib.format.write_array_header_1_0(file, header)
-                file.write(rows.view(np.uint8).data)
+                np.lib.format.write_array_header_1_0(start, header)
+                content = rows.view(np.uint8).data
+                file.write(start.getbuffer())
+                file.write(content)
+                file.write(_seal(zlib.crc32(content, zlib.crc32(start.getbuffer()))))
         except OSError as error:
             if not self._or_memory:
                 raise
@@ -180,6 +214,7 @@ class Store:
         return self._open(path)
 
     def _open(self, path: Path) -> Rows:
+        _require_whole(path)
         shard = np.load(path, mmap_mode="r", allow_pickle=False)
         if shard.dtype != self.dtype:
             raise ValueError(f"its rows are {shard.dtype}, not {self.dtype}")

@@ -38,6 +38,17 @@ keeps torch from the fused kernel, and a step of MiniLM then takes twice the tim
 comes out of attention and of the layers stays."""
 
 
+ELSEWHERE = (
+    "auto_map",
+    "_implementation",
+    "quantization",
+    "compression",
+    "name_or_path",
+    "backbone",
+)
+"""Parts of the names in a configuration that lead to code, kernels or weights from elsewhere."""
+
+
 class Tokens(nn.Module):
     """The start of every text backbone: ids and mask, of any integer type, as 64-bit integers."""
 
@@ -113,7 +124,8 @@ def _network(facts: dict[str, Any], tensors: Mapping[str, Tensor] | None) -> nn.
     options: dict[str, Any] = {"dtype": torch.float32}
     with _quiet():
         try:
-            config = AutoConfig.for_model(**{**facts["config"], "model_type": name})
+            _require_text_type(name)
+            config = AutoConfig.for_model(**{**_own(facts["config"]), "model_type": name})
             for option in ATTENTION_DROPOUT:
                 if hasattr(config, option):
                     setattr(config, option, 0.0)
@@ -125,14 +137,55 @@ def _network(facts: dict[str, Any], tensors: Mapping[str, Tensor] | None) -> nn.
             model = cast("Any", known[type(config)])
         except (KeyError, ValueError) as error:
             raise BackboneError(f"transformers knows no encoder of type '{name}'.") from error
-        if tensors is None:
-            net: Any = model._from_config(config, **options)
-        else:
+        except Exception as error:  # of a configuration that makes no sense it raises anything
+            raise BackboneError(f"no encoder of type '{name}' is so configured: {error}") from error
+        net: Any = _made(model, config, options) if tensors is None else None
+        if tensors is not None:
             net = _loaded(model, config, tensors, options)
     if "pooler" in dict(net.named_children()):
         net.pooler = nn.Identity()  # BERT's, of sentence pairs, which no pooling here reads
     injection.restore(cast("nn.Module", net), tensors or {})
     return cast("nn.Module", net)
+
+
+def _require_text_type(name: str) -> None:
+    """Raise KeyError unless ``name`` is a type of networks for texts.
+
+    Some of the others build a part of themselves from a name, which may be one of a hub.
+    """
+    from transformers import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_MASKED_LM_MAPPING,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+        MODEL_FOR_TEXT_ENCODING_MAPPING,
+    )
+
+    tables: Any = (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_MASKED_LM_MAPPING,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+        MODEL_FOR_TEXT_ENCODING_MAPPING,
+    )
+    if not any(one.model_type == name for table in tables for one in table):
+        raise KeyError(name)
+
+
+def _own(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration without what names code, kernels or weights elsewhere."""
+    return {
+        name: _own(value) if isinstance(value, dict) else value
+        for name, value in config.items()
+        if not any(part in name for part in ELSEWHERE)
+    }
+
+
+def _made(model: Any, config: Any, options: dict[str, Any]) -> nn.Module:
+    try:
+        return cast("nn.Module", model._from_config(config, **options))
+    except Exception as error:
+        raise BackboneError(
+            f"no encoder of type '{config.model_type}' is so configured: {error}"
+        ) from error
 
 
 def _loaded(

@@ -19,8 +19,66 @@ from headstart.data.dataset import Kind
 from headstart.data.images import Preprocess
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
+from headstart.facts import (
+    FactsError,
+    Rule,
+    listed,
+    mapping,
+    number,
+    one_of,
+    read,
+    record,
+    require_regular,
+    text,
+    truth,
+    whole,
+)
 
 Library = Literal["headstart", "torchvision", "timm", "transformers", "model2vec"]
+
+_OF_EITHER: dict[str, Rule] = {
+    "name": text(1000),
+    "num_classes": whole(0, 10_000_000),
+    "source_domain": text(),
+    "licence": text(),
+    "digest": text(100, "[0-9A-Za-z-]*"),
+    "sha256": text(64, "[0-9a-f]{64}", "the sha256 of the weights"),
+}
+
+# The libraries also take names with which they ask a network or a folder: hf-hub:, local-dir:.
+_ARCHITECTURE = text(200, r"[A-Za-z0-9][\w.\-]*", "the name of an architecture, without : and /")
+
+_OF_PICTURES = record(
+    {
+        "library": one_of("headstart", "torchvision", "timm"),
+        "architecture": _ARCHITECTURE,
+        "input_size": listed(whole(1, 4096), 3, 3),
+        "resize": whole(1, 8192),
+        "interpolation": one_of("bilinear", "bicubic", "nearest"),
+        "mean": listed(number(-1000, 1000), 1, 4096),
+        "std": listed(number(0, 1000, above=True), 1, 4096),
+    },
+    _OF_EITHER | {"kind": one_of("image"), "crop": one_of("center", "fit")},
+)
+
+_OF_TEXTS = record(
+    {
+        "library": one_of("headstart", "transformers"),
+        "architecture": _ARCHITECTURE,
+        "kind": one_of("text"),
+    },
+    _OF_EITHER,
+)
+
+_ENCODER = record(
+    {
+        "config": mapping,
+        "hidden_size": whole(1, 1 << 20),
+        "max_length": whole(1, 1 << 24),
+        "pooling": one_of("first", "mean", "max", "last", "attention"),
+        "normalise": truth,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -177,6 +235,37 @@ class Entry:
         }
 
 
+_WORDS = record(
+    {
+        "tokenize": record(
+            {"tokenizer": text(1 << 28), "max_length": whole(1, 1 << 24)},
+            {"pad_id": whole(0, 1 << 31), "clean": truth},
+        )
+    }
+)
+
+
+def check(facts: Any, where: str) -> None:
+    """Hold ``facts``, in the layout of `Entry.facts`, against the schema.
+
+    Raises:
+        FactsError: with what came and what is allowed.
+    """
+    mapping(facts, where)
+    if facts.get("kind") != "text":
+        return _OF_PICTURES(facts, where)
+    _OF_TEXTS(facts, where)
+    if facts["library"] == "transformers":
+        return record({"config": _ENCODER})(facts, where)
+    return None
+
+
+def facts_digest(facts: dict[str, Any]) -> str:
+    """Return what ``facts`` may state as their ``facts``: the digest of all others."""
+    rest = {name: value for name, value in facts.items() if name != "facts"}
+    return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
 def preprocess_from(facts: dict[str, Any]) -> Preprocess:
     """Return the preprocessing that ``facts``, the JSON beside a weights file, describes."""
     channels, height, width = facts["input_size"]
@@ -224,14 +313,19 @@ def from_file(path: Path, name: str) -> Entry:
         BackboneError: the JSON lacks a field, or the weights are not those that it describes.
     """
     try:
-        facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        facts = read(path.with_suffix(".json"), check)
+        if facts.get("kind") == "text":
+            _WORDS(facts, path.with_suffix(".json").name)
+        if facts.get("facts", facts_digest(facts)) != facts_digest(facts):
+            raise FactsError("it was changed after it was written")
+        require_regular(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         tokenize = Tokenize(**facts["tokenize"]) if "tokenize" in facts else None
         entry = from_facts(facts, name, path, digest[:32], tokenize)
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise BackboneError(
-            f"{path.with_suffix('.json')} does not describe {path.name}: {error!r}. It needs the "
+            f"{path.with_suffix('.json')} does not describe {path.name}: {error}. It needs the "
             "fields name, library, architecture, num_classes, input_size, resize, interpolation, "
             "mean and std."
         ) from error

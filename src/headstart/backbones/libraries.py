@@ -7,6 +7,7 @@ What a library hands over is written once into ``HEADSTART_HOME/weights`` in our
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -87,7 +88,10 @@ def fetch(name: str, folder: Path, *, tried: list[str], here: Sequence[str] = ()
     tensors = {key: value.contiguous().clone() for key, value in net.state_dict().items()}
     with written_aside(path) as aside:
         save_file(tensors, aside)
-    facts = described.facts() | {"num_classes": _outputs(net)}
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = described.facts() | {"num_classes": _outputs(net), "sha256": sha256}
+    facts["facts"] = entries.facts_digest(facts)
     with written_aside(path.with_suffix(".json")) as aside:
         aside.write_text(json.dumps(facts, indent=1), encoding="utf-8")
     log.info("kept the weights of %s in %s", name, path)

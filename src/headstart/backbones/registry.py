@@ -24,6 +24,7 @@ from headstart.backbones import entry as entries
 from headstart.backbones import huggingface, words
 from headstart.backbones.entry import Entry
 from headstart.errors import BackboneError
+from headstart.progress import log
 from headstart.store import home
 
 
@@ -42,7 +43,7 @@ OWN: dict[str, Callable[[], Entry]] = {
 def weight_directories() -> list[Path]:
     """Return the directories named in ``HEADSTART_WEIGHTS``, separated as in ``PATH``."""
     named = os.environ.get("HEADSTART_WEIGHTS", "")
-    return [Path(part).expanduser() for part in named.split(os.pathsep) if part]
+    return [Path(os.path.expanduser(part)) for part in named.split(os.pathsep) if part]
 
 
 def available() -> list[str]:
@@ -92,7 +93,13 @@ def _local(name: str) -> Entry | None:
     for folder in [*weight_directories(), home() / "weights"]:
         path = folder / f"{short}.safetensors"
         if path.is_file() and path.with_suffix(".json").is_file():
-            found = entries.from_file(path, name)
+            try:
+                found = entries.from_file(path, name)
+            except BackboneError as error:
+                if folder != home() / "weights":
+                    raise
+                log.warning("fetching damaged weights again: %s", error)
+                continue
             if library in ("", found.library):
                 return found
     return None

@@ -76,12 +76,17 @@ def _network(entry: Entry) -> nn.Module:
     if entry.library == "timm":
         import timm
 
+        # Other names make timm ask a network or a folder, whatever the file says that they are in.
+        if not timm.is_model(entry.architecture):
+            raise _no_such(entry)
         net: nn.Module = timm.create_model(
             entry.architecture, pretrained=False, num_classes=outputs
         )
         return net
     import torchvision.models
 
+    if entry.architecture not in torchvision.models.list_models(module=torchvision.models):
+        raise _no_such(entry)
     extra: dict[str, Any] = {}
     if entry.architecture in ("inception_v3", "googlenet"):
         extra = {"aux_logits": False, "init_weights": entry.weights is None}
@@ -89,6 +94,10 @@ def _network(entry: Entry) -> nn.Module:
         entry.architecture, weights=None, num_classes=outputs, **extra
     )
     return found
+
+
+def _no_such(entry: Entry) -> BackboneError:
+    return BackboneError(f"{entry.library} has no network '{entry.architecture}' for {entry.name}.")
 
 
 def _load(net: nn.Module, entry: Entry, tensors: dict[str, torch.Tensor]) -> None:

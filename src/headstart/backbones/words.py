@@ -6,6 +6,7 @@ known. Word vectors in GloVe's format can stand beside it, fixed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,7 +95,7 @@ def learn(
     made = replace(unready, preprocess=tokenize)
     if vectors is None:
         return Words(made, known)
-    path = Path(vectors).expanduser()
+    path = Path(os.path.expanduser(vectors))
     if not path.is_file():
         raise UsageError(f"--vectors {path}: no such file.")
     found = read_glove(path, vocabulary)

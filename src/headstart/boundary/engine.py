@@ -9,8 +9,9 @@ answers. Before it is kept, its answers are compared with torch's at several bat
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ def engine(entry: Entry, *, block: int = -1, device: str = "cpu", seed: int = 0)
     path = graph_path(weights_key(entry, seed), block)
     if path.is_file():
         try:
+            _require_whole(path)
             return onnx_engine(path, alone=entry.kind == "text")
         except Exception as error:  # ONNX Runtime's errors share no public base
             log.warning("making a damaged graph again, %s: %s", path, str(error)[:200])
@@ -68,21 +70,15 @@ def engine(entry: Entry, *, block: int = -1, device: str = "cpu", seed: int = 0)
 
 def _exported(entry: Entry, seed: int, block: int, path: Path) -> Engine:
     """Export to ``path``, or for this run only where nothing can be written."""
-    backbone, alone = _build(entry, seed), entry.kind == "text"
+    backbone = _build(entry, seed)
     known = Known(f"{entry.network}|{block}", entry.library)
-    try:
-        if known.read("export") is None:
-            try:
-                export(backbone, path, entry.preprocess, block=block)
-                return onnx_engine(path, alone=alone)
-            except OSError as error:
-                log.warning("no graph can be kept in %s (%s); going on without", path.parent, error)
-            with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
-                export(backbone, Path(folder) / path.name, entry.preprocess, block=block)
-                return onnx_engine(Path(folder) / path.name, alone=alone)
-    except HeadstartError as error:
-        log.debug("%s", error)
-        known.note("export", str(error))
+    if known.read("export") is None:
+        try:
+            graph = export(backbone, path, entry.preprocess, block=block)
+            return onnx_engine(graph, alone=entry.kind == "text")
+        except HeadstartError as error:
+            log.debug("%s", error)
+            known.note("export", str(error))
     log.warning("%s cannot be written as an ONNX graph; torch computes its features", entry.name)
     return torch_engine(backbone, block, "cpu")
 
@@ -103,8 +99,8 @@ def _build(entry: Entry, seed: int) -> Backbone:
     return build(entry, seed=seed)
 
 
-def onnx_engine(path: Path, *, alone: bool = False) -> Engine:
-    """Return an engine that runs the graph at ``path`` on all cores of the CPU.
+def onnx_engine(graph: Path | bytes, *, alone: bool = False) -> Engine:
+    """Return an engine that runs ``graph``, a file or its content, on all cores of the CPU.
 
     ``alone`` says that nothing else works meanwhile, so that its threads may wait in a spin.
     """
@@ -115,7 +111,8 @@ def onnx_engine(path: Path, *, alone: bool = False) -> Engine:
     # Spinning workers would take the cores away from the threads that decode.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if alone else "0")
     options.log_severity_level = 3
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    source = graph if isinstance(graph, bytes) else str(graph)
+    session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
 
     def run(batch: Batch) -> Vectors:
@@ -179,11 +176,12 @@ def _vectors(backbone: Backbone, block: int) -> Any:
 
 def export(
     backbone: Backbone, path: Path, preprocess: Preprocess | Tokenize, *, block: int = -1
-) -> None:
-    """Write the graph from a batch to features to ``path``, after proving that it answers alike.
+) -> bytes:
+    """Return the graph from a batch to features, after proving that it answers alike.
 
-    torch's older exporter takes a tenth of the newer one's time; the newer one is the fallback
-    for networks that the older cannot write, or writes wrongly.
+    It is kept at ``path`` too; where nothing can be written there, a notice says so. torch's older
+    exporter takes a tenth of the newer one's time; the newer one is the fallback for networks that
+    the older cannot write, or writes wrongly.
 
     Args:
         backbone: what to export.
@@ -197,24 +195,48 @@ def export(
     module = _vectors(backbone, block).eval()
     faults: list[str] = []
     for dynamo in (False, True):
-        with written_aside(path) as aside, _quiet():
-            try:
-                _write(module, aside, preprocess, dynamo=dynamo)
-                graph = onnx_engine(aside)
-                gap = difference(torch_engine(backbone, block, "cpu"), graph, preprocess)
-            except Exception as error:  # the exporters raise anything
-                faults.append(f"{type(error).__name__}: {str(error)[:200]}")
-                aside.touch()
-                continue
-            if gap <= PARITY:
-                log.debug("graph written; largest relative difference to torch %.1e", gap)
-                return
-            faults.append(f"its answers differ from torch's by {gap:.1e} of their size")
-    path.unlink(missing_ok=True)
+        try:
+            with _quiet():
+                graph = _written(module, preprocess, dynamo=dynamo)
+            engines = torch_engine(backbone, block, "cpu"), onnx_engine(graph)
+            gap = difference(*engines, preprocess)
+        except Exception as error:  # the exporters raise anything
+            faults.append(f"{type(error).__name__}: {str(error)[:200]}")
+            continue
+        if gap <= PARITY:
+            log.debug("graph written; largest relative difference to torch %.1e", gap)
+            _keep(graph, path)
+            return graph
+        faults.append(f"its answers differ from torch's by {gap:.1e} of their size")
     raise HeadstartError(f"this backbone could not be exported to ONNX: {'; '.join(faults)}")
 
 
-def _write(module: Any, path: Path, preprocess: Preprocess | Tokenize, *, dynamo: bool) -> None:
+def _keep(graph: bytes, path: Path) -> None:
+    try:
+        with written_aside(path) as aside:
+            aside.write_bytes(graph + _seal(graph))
+    except OSError as error:
+        log.warning("no graph can be kept in %s (%s); going on without", path.parent, error)
+
+
+def _seal(graph: bytes | memoryview) -> bytes:
+    """Return the graph's checksum as an entry of its metadata, which may stand at the end.
+
+    A file of protocol buffers goes on wherever one ends: it stays a graph that any tool reads.
+    """
+    key, value = b"headstart.checksum", f"{zlib.crc32(graph):08x}".encode()
+    entry = b"\x0a" + bytes([len(key)]) + key + b"\x12" + bytes([len(value)]) + value
+    return b"\x72" + bytes([len(entry)]) + entry  # field 14 of ModelProto, metadata_props
+
+
+def _require_whole(path: Path) -> None:
+    content = memoryview(path.read_bytes())
+    end = len(content) - len(_seal(b""))
+    if end <= 0 or content[end:] != _seal(content[:end]):
+        raise ValueError("its content does not match its checksum")
+
+
+def _written(module: Any, preprocess: Preprocess | Tokenize, *, dynamo: bool) -> bytes:
     import torch
 
     # Two items or more: exporters take a single one for a fixed size.
@@ -224,21 +246,26 @@ def _write(module: Any, path: Path, preprocess: Preprocess | Tokenize, *, dynamo
     names: dict[str, Any] = {"input_names": list(free), "output_names": ["features"]}
     if dynamo:
         dynamic = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in free.values())
-        # One file: weights beside it would keep the name that it had while it was written aside.
-        torch.onnx.export(
+        made: Any = torch.onnx.export(
             module,
             inputs,
-            path,
             dynamo=True,
-            external_data=False,
             dynamic_shapes=(dynamic,),  # one for *batch
             **names,
         )
-    else:
-        axes = free | {"features": {0: "n"}}
-        torch.onnx.export(
-            module, inputs, path, dynamo=False, dynamic_axes=axes, opset_version=18, **names
-        )
+        return bytes(made.model_proto.SerializeToString())
+    buffer = io.BytesIO()
+    axes = free | {"features": {0: "n"}}
+    torch.onnx.export(
+        module,
+        inputs,
+        buffer,  # type: ignore[arg-type]
+        dynamo=False,
+        dynamic_axes=axes,
+        opset_version=18,
+        **names,
+    )
+    return buffer.getvalue()
 
 
 def difference(expected: Engine, got: Engine, preprocess: Preprocess | Tokenize) -> float:

@@ -22,7 +22,7 @@ from headstart.data.images import Preprocess
 from headstart.data.injected import joined
 from headstart.data.scan import Scanned, Want, scan
 from headstart.data.texts import Tokenize
-from headstart.errors import BackboneError
+from headstart.errors import BackboneError, HeadstartError
 from headstart.progress import log, track
 from headstart.store import DIGEST, Digests, Store, home
 from headstart.tasks.heads import Examples
@@ -94,6 +94,7 @@ class _Source:
                 f"'{entry.name}' learns its words from training texts first; fit does that."
             )
         self.preprocess = entry.preprocess
+        self._name = entry.name
         self.hits = 0
         self.misses = 0
         self._make: Callable[[], Engine] = lambda: engine(
@@ -122,12 +123,24 @@ class _Source:
             if isinstance(self.preprocess, Preprocess):
                 warn_if_strange(batch[0], self.preprocess)
             self._engine = self._make()
-        vectors = self._engine(batch)
+        vectors = self._through(self._engine, batch)
         store = self._open(vectors.shape[1]) if self._store is None else self._store
         rows = np.empty(len(vectors), store.dtype)
         rows["digest"], rows["vector"] = digests, vectors
         store.add(rows)
         self.misses += len(vectors)
+
+    def _through(self, engine: Engine, batch: Batch) -> Vectors:
+        """Return the vectors; a network from a file may fail on what its own words come to."""
+        try:
+            return engine(batch)
+        except (HeadstartError, MemoryError):
+            raise
+        except Exception as error:  # torch and ONNX Runtime raise anything
+            raise BackboneError(
+                f"the network of '{self._name}' fails on what its preprocessing makes: its parts "
+                f"do not belong together ({type(error).__name__}: {str(error)[:200]})."
+            ) from error
 
     def flush(self) -> None:
         if self._store is not None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from headstart.boundary.engine import Batch
 from headstart.boundary.views import LEVELS, view
+from headstart.data import room
 from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess, decode
 from headstart.data.texts import Tokenize
@@ -168,8 +169,9 @@ class Inputs:
             rng = np.random.default_rng([number, *np.frombuffer(self.digest(index), np.uint32)])
         else:
             rng = np.random.default_rng([self.seed, 7, number, index])
-        image = decode(content, p.channels, shorter=p.resize)
-        return view(image, p, self.level, rng)
+        with room.lent():
+            image = decode(content, p.channels, shorter=p.resize)
+            return view(image, p, self.level, rng)
 
     def digest(self, index: int) -> bytes:
         """Return the digest of an item's content."""

@@ -20,6 +20,7 @@ from headstart.errors import DataError
 from headstart.findings import Finding
 from headstart.progress import log, track
 from headstart.store import DIGEST, digest, written_aside
+from headstart.visible import cell
 
 _TINY = 5
 """A class with fewer usable items is called tiny."""
@@ -132,7 +133,7 @@ class Audit(Shown):
         with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(Rejected._fields)
-            writer.writerows(self.rejected)
+            writer.writerows(map(cell, one) for one in self.rejected)
 
     def require_usable(self) -> Audit:
         """Return the audit itself, or raise one `DataError` if there is nothing to learn from."""
@@ -203,7 +204,7 @@ def _audit(
         classes |= dataset.targets.task.counts(dataset.labels[usable])
     dropped = tuple(Rejected(dataset.names[i], reasons[i]) for i in sorted(reasons))
     return Audit(
-        dataset=replace(dataset, digests=digests),
+        dataset=dataset.checked(digests),
         n=len(dataset) + len(dataset.rejected),
         rejected=dataset.rejected + dropped,
         usable=usable,

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.data.dataset import Names
+from headstart.progress import log
 from headstart.store import home
 
 if TYPE_CHECKING:
@@ -67,29 +68,39 @@ def _taken(first: deque[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _mapped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
+    rest = iter(batches)
     path = _file()
     try:
-        _write(path, batches)
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        for number in range(reader.num_record_batches):
-            yield reader.get_batch(number)
+        left = _write(path, rest)
+        with suppress(pa.ArrowInvalid):  # of what ends in the middle, where the disk was full
+            yield from pa.ipc.open_stream(pa.memory_map(str(path)))
     finally:
         with suppress(OSError):  # Windows keeps a mapped file; it is found in the cache folder
             path.unlink()
+    yield from left
+    yield from rest
 
 
-def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
+def _write(path: Path, batches: Iterator[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Write ``batches``, and return the one that found no room; those behind it are not taken."""
     import pyarrow as pa
 
     writer = None
     with pa.OSFile(str(path), "wb") as sink:
         for batch in batches:
-            writer = writer or pa.ipc.new_file(sink, batch.schema)
-            writer.write_batch(batch)
+            try:
+                writer = writer or pa.ipc.new_stream(sink, batch.schema)
+                writer.write_batch(batch)
+            except OSError as error:
+                log.warning(
+                    "no room for a table in %s (%s); going on in memory", path.parent, error
+                )
+                return [batch]
             pa.default_memory_pool().release_unused()  # or the pool grows with the table
         if writer:
             writer.close()
     pa.default_memory_pool().release_unused()
+    return []
 
 
 def _file() -> Path:

@@ -74,7 +74,10 @@ class Chosen(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The columns, the kind and the task that the user named; None where that is left to us."""
+    """The columns, the kind, the task and the encoding that the user named; None leaves it to us.
+
+    With ``anywhere`` pictures may also lie outside of the table's folder.
+    """
 
     text: Sequence[str] | None = None
     image: str | None = None
@@ -82,6 +85,8 @@ class Asked(NamedTuple):
     kind: Kind | None = None
     task: str | None = None
     beside: Sequence[str] | None = None
+    encoding: str | None = None
+    anywhere: bool = False
 
 
 def is_header(rows: Rows, asked: Asked) -> bool:
@@ -174,7 +179,8 @@ def _image(
         column = f"in column '{named[0]}' " if named else ""
         raise DataError(
             f"the images that {table.path} names {column}are not beside it;"
-            " say where they are with the option images (--images FOLDER)"
+            " say where they are with the option images (--images FOLDER), or let the table say it"
+            " itself with anywhere (--anywhere)"
         )
     return None
 

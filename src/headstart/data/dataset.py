@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.data.injected import Beside
-from headstart.errors import DataError
+from headstart.errors import DataError, ItemError
 from headstart.store import digest
 from headstart.tasks.task import Targets, Values
 
@@ -99,6 +99,17 @@ class Dataset:
         good = np.setdiff1d(np.arange(len(self)), list(faults))
         return replace(self.take(good), rejected=self.rejected + bad)
 
+    def checked(self, digests: npt.NDArray[np.bytes_]) -> Dataset:
+        """Return the data set that remembers its items' ``digests``, shape (N,).
+
+        Contents are held against them whenever they are read again: what is kept under a digest
+        is always of the bytes that have it, also where files change under a run.
+        """
+        if self.digests is not None:
+            return replace(self, digests=digests)
+        content = partial(unchanged, self.content, digests, self.names)
+        return replace(self, digests=digests, content=content)
+
     def digest(self, index: int) -> bytes:
         """Return the digest of an item's content: the audit's, or else of what is read now."""
         known = bytes(self.digests[index]) if self.digests is not None else b""
@@ -122,6 +133,24 @@ class Dataset:
             domains=None if self.domains is None else self.domains[chosen],
             beside=None if self.beside is None else self.beside.take(chosen),
         )
+
+
+def unchanged(
+    content: Callable[[int], bytes],
+    digests: npt.NDArray[np.bytes_],
+    names: Sequence[str],
+    index: int,
+) -> bytes:
+    """Return the content of an item, which must still have its digest; none was readable before.
+
+    Raises:
+        ItemError: it was changed meanwhile.
+    """
+    found, known = content(index), bytes(digests[index])
+    # NumPy drops the zeros at the end of such a text.
+    if known and digest(found) != known.ljust(16, b"\0"):
+        raise ItemError(f"{names[index]} was changed after it was looked at; start again")
+    return found
 
 
 class Names(Sequence[str]):

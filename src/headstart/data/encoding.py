@@ -1,8 +1,10 @@
 """From the bytes of a text file to text, without guessing silently.
 
-The order: a byte-order mark; strict UTF-8; GB18030 if most of it is common Chinese; else
-Windows-1252, which every Latin-1 text is. Refused with the place: zero bytes, what is nearly UTF-8
-or nearly GB18030 and so damaged, and what is written like Cyrillic, Greek, Japanese, Korean, ...
+The order: what the user says; a byte-order mark; strict UTF-8; GB18030 if most of it is common
+Chinese; else the one-byte encoding whose letters are those of a language, see
+`headstart.data.alphabets`. Whatever is not UTF-8 is said. Refused with the place: zero bytes, what
+is nearly UTF-8 or nearly GB18030 and so damaged, what is written like Cyrillic, Greek, Japanese,
+Korean, ..., and what could be in several encodings.
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ import codecs
 import io
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-from headstart.errors import ItemError
+from headstart.data import alphabets
+from headstart.errors import ItemError, UsageError
+from headstart.progress import log
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -23,8 +28,10 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _PIECE = 1 << 20
+_USUAL = {"utf-8", "utf-8-sig", "utf-16", "utf-32"}
 
 _PAIR = re.compile(rb"[\x80-\xff].", re.DOTALL)
+_HALVES = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _RUN = re.compile(rb"[\x80-\xff]+")
 
 # Of the pairs of high bytes in Chinese text, this share is punctuation or the 3,755 common signs.
@@ -37,13 +44,44 @@ _LATER, _FEW = 0.1, 20
 _FOREIGN = 8
 
 
-def to_text(content: bytes) -> str:
+class NearlyUtf8Error(ItemError):
+    """A text is in UTF-8, but for a few bytes."""
+
+
+def of_table(path: Path, said: str | None = None) -> tuple[str, bool]:
+    """Return what `of_file` does, and whether all is in it; of UTF-8, some rows may not be."""
+    try:
+        return of_file(path, said), True
+    except NearlyUtf8Error as error:
+        log.warning("%s: %s; rows that hold such bytes are left out", path, error)
+        return "utf-8", False
+
+
+def known(name: str) -> str:
+    """Return ``name`` as Python calls that encoding.
+
+    Raises:
+        UsageError: it knows none of that name.
+    """
+    try:
+        found = codecs.lookup(name)
+        "".encode(found.name)
+    except (LookupError, ValueError) as error:
+        raise UsageError(
+            f"no encoding is called '{name}'; try utf-8, cp1252, cp1250, mac-roman, gb18030 ..."
+        ) from error
+    return found.name
+
+
+def to_text(content: bytes, said: str | None = None) -> str:
     """Return the text in ``content``; see this module for how its encoding is found.
 
     >>> to_text("naïve".encode("latin-1")), to_text("汉字编码".encode("gb18030"))
     ('naïve', '汉字编码')
     """
-    name = _recognise(lambda: io.BytesIO(content))
+    name = _found(lambda: io.BytesIO(content), said)
+    if name not in _USUAL and not said:
+        _tell_once(name)
     return content.decode(name).removeprefix("\ufeff")
 
 
@@ -52,14 +90,30 @@ def of_bytes(content: bytes) -> str:
     return _recognise(lambda: io.BytesIO(content))
 
 
-def of_file(path: Path) -> str:
+@cache
+def _tell_once(name: str) -> None:
+    log.info("texts that are not in UTF-8 are read as %s; --encoding says otherwise", name)
+
+
+def _found(open_: Callable[[], BinaryIO], said: str | None) -> str:
+    if said is None:
+        return _recognise(open_)
+    if (at := _first_bad(open_, said)) is not None:
+        raise ItemError(f"byte {at} is not in {said}, which was asked for")
+    return said
+
+
+def of_file(path: Path, said: str | None = None) -> str:
     """Return the name of the encoding of the text file at ``path``, read in pieces.
 
     Raises:
         ItemError: it is no text; the message says at which byte that shows.
         OSError: it cannot be read.
     """
-    return _recognise(lambda: path.open("rb"))
+    name = _found(lambda: path.open("rb"), said)
+    if name not in _USUAL and not said:
+        log.info("%s is read as %s; --encoding says otherwise", path, name)
+    return name
 
 
 def _recognise(open_: Callable[[], BinaryIO]) -> str:
@@ -103,17 +157,29 @@ def _older(open_: Callable[[], BinaryIO], at: int) -> str:
     """Return the name of a one- or two-byte encoding; ``at`` is where UTF-8 breaks."""
     sample = _sample(open_, at)
     if _nearly_utf8(sample):
-        raise ItemError(f"damaged UTF-8: byte {at} does not decode; save the file as UTF-8 again")
+        raise NearlyUtf8Error(
+            f"damaged UTF-8: byte {at} does not decode; save the file as UTF-8 again"
+        )
     if _looks_chinese(sample):
         if (bad := _first_bad(open_, "gb18030")) is None:
             return "gb18030"
         if _looks_foreign(sample):
             raise ItemError(f"damaged GB18030: byte {bad} does not decode; save the file as UTF-8")
     if _looks_foreign(sample):
-        known = "UTF-8, UTF-16 with its mark, GB18030 or Latin-1"
-        raise ItemError(f"byte {at} is not in {known}; save the file as UTF-8")
+        raise ItemError(
+            f"byte {at} is not in UTF-8, UTF-16 with its mark, GB18030 or Latin-1; save the file "
+            "as UTF-8, or say --encoding"
+        )
+    name = alphabets.recognise(sample)
+    if name is None:
+        raise ItemError(
+            f"byte {at} could be in several encodings (Windows-1252, Windows-1250, Mac Roman, DOS "
+            "...); say which with --encoding, or save the file as UTF-8"
+        )
     # Five bytes mean nothing in Windows-1252, but something in Latin-1.
-    return "cp1252" if _first_bad(open_, "cp1252") is None else "latin-1"
+    if name == "cp1252" and _first_bad(open_, "cp1252") is not None:
+        return "latin-1"
+    return name
 
 
 def _sample(open_: Callable[[], BinaryIO], at: int) -> bytes:
@@ -127,7 +193,8 @@ def _sample(open_: Callable[[], BinaryIO], at: int) -> bytes:
 
 
 def _nearly_utf8(sample: bytes) -> bool:
-    text = sample.decode("utf-8", errors="replace")
+    # Half of a surrogate pair, which some tools write, is three bytes but one mistake.
+    text = _HALVES.sub(b"\xff", sample).decode("utf-8", errors="replace")
     good = sum(1 for sign in text if sign > "\x7f" and sign != "\ufffd")
     return good > text.count("\ufffd")
 

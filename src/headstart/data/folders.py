@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from headstart.data import encoding
 from headstart.data.dataset import Dataset, Kind, Rejected
-from headstart.errors import DataError
+from headstart.errors import DataError, ItemError
 from headstart.progress import log
 from headstart.tasks.cells import Cells
 from headstart.tasks.classes import in_order
@@ -27,6 +28,9 @@ SUFFIXES: dict[Kind, frozenset[str]] = {
     "text": frozenset({".txt"}),
 }
 """The file names that hold items, by their ending in lower case."""
+
+MOST_BYTES = 1 << 30
+"""Bytes of a file that holds one item; a picture of a hundred megapixels has fewer."""
 
 _SPLITS = {
     "train": "train",
@@ -122,10 +126,16 @@ def walk(folder: Entry, seen: set[tuple[int, int]]) -> Iterator[Entry | Rejected
 def shown(path: str, root: Path | None = None) -> str:
     """Return ``path``, relative to ``root``, as text that can be printed and encoded anywhere."""
     path = os.path.relpath(path, root) if root else path
-    return os.fsencode(path).decode("utf-8", errors="replace").replace(os.sep, "/")
+    # Not replaced by one sign for all: two names would become one.
+    return os.fsencode(path).decode("utf-8", errors="backslashreplace").replace(os.sep, "/")
 
 
-def read_folders(root: Path, kind: Kind | None = None, task: str | None = None) -> Dataset:
+def read_folders(
+    root: Path,
+    kind: Kind | None = None,
+    task: str | None = None,
+    encoding_: str | None = None,
+) -> Dataset:
     """Return the items under the class folders of ``root``, in splits if it has those.
 
     Raises:
@@ -147,7 +157,8 @@ def read_folders(root: Path, kind: Kind | None = None, task: str | None = None) 
         for one in loose
         if one.suffix in SUFFIXES[kind]
     ]
-    return _dataset(kind, root, good, rejected, names, task)
+    content = partial(_content_of, [one.entry.path for one in good], kind, encoding_)
+    return _dataset(kind, root, good, rejected, names, task, content)
 
 
 def _dataset(
@@ -157,6 +168,7 @@ def _dataset(
     rejected: list[Rejected],
     names: set[str],
     task: str | None,
+    content: Callable[[int], bytes],
 ) -> Dataset:
     values, codes = np.unique([one.label for one in found], return_inverse=True)
     cells = Cells(values.tolist(), codes, f"{root}: the names of its folders", len(found))
@@ -168,23 +180,33 @@ def _dataset(
         names=[shown(path, root) for path in paths],
         targets=targets,
         splits=np.array([one.split for one in found], "U5"),
-        content=partial(_content_of, paths, kind),
+        content=content,
         rejected=tuple(Rejected(shown(path, root), why) for path, why in rejected),
         empty_classes=in_order(names - set(values)),
     )
     return whole.without(faults)
 
 
-def _content_of(paths: list[str], kind: Kind, index: int) -> bytes:
+def _content_of(paths: list[str], kind: Kind, encoding_: str | None, index: int) -> bytes:
     # A function and not a lambda, so that a data set can be sent to another process.
-    return file_content(paths[index], kind)
+    return file_content(paths[index], kind, encoding_)
 
 
-def file_content(path: str, kind: Kind) -> bytes:
-    """Return the bytes of an image file, or a text file's text in UTF-8."""
+def file_content(path: str, kind: Kind, encoding_: str | None = None) -> bytes:
+    """Return the bytes of an image file, or a text file's text in UTF-8.
+
+    Raises:
+        ItemError: it is no plain file, but a pipe or a device, say, or far too large.
+        OSError: it cannot be read.
+    """
+    state = os.stat(path)  # looked at before it is opened: a pipe would wait for a writer
+    if not stat.S_ISREG(state.st_mode):
+        raise ItemError("is no regular file")
+    if state.st_size > MOST_BYTES:
+        raise ItemError(f"too large: {state.st_size:,} bytes; at most {MOST_BYTES:,}")
     with open(path, "rb") as file:
         content = file.read()
-    return content if kind == "image" else encoding.to_text(content).encode()
+    return content if kind == "image" else encoding.to_text(content, encoding_).encode()
 
 
 def _descend(top: Entry) -> Entry:

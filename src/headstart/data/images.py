@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from headstart.data import exif, pixels
+from headstart.data import damage, exif, pixels, room
 from headstart.errors import ItemError, UsageError, unknown
 
 Pixels = npt.NDArray[np.uint8]
@@ -38,6 +38,10 @@ _DECODER = "decode-1"
 
 # A strip longer than this is cut before it is resized; what a crop can see lies in the middle.
 _LONGEST = 16
+
+
+# While a picture is unpacked, turned, laid over white and reduced, this much a pixel is held.
+_BYTES = 12
 
 
 class Decoded(NamedTuple):
@@ -101,16 +105,55 @@ def _unpack(content: bytes, shorter: int | None) -> Decoded:
     way = 1
     if content.startswith(b"\xff\xd8"):
         content, way = exif.cut_out(content)
-    image = _open(content)
+    source = damage.Watched(content)
+    image = _open(content, source)
     width, height = image.size
     pixels.check_size(width, height)
     mode = image.mode
     way = max(way, _stated(image))
     if shorter and image.format == "JPEG":
         image.draft(None, (2 * shorter, 2 * shorter))
-    image.load()
+    room.ask(_BYTES * image.width * image.height)
+    _load_whole(image, content, source, shorter)
     upright = exif.turned(pixels.flatten(image), way)
     return Decoded(upright, *((height, width) if way >= 5 else (width, height)), mode)
+
+
+def _load_whole(
+    image: Image.Image, content: bytes, source: damage.Watched, shorter: int | None
+) -> None:
+    """Unpack ``image`` in place.
+
+    Raises:
+        ItemError: a part of it is missing or damaged, which the decoders do not say.
+    """
+    if image.format == "PNG":
+        parts = damage.png_parts(content)
+        image.load()
+        damage.check_png_rows(parts, image)
+        return
+    jpeg = damage.jpeg_parts(content) if image.format == "JPEG" else None
+    if jpeg is None:
+        image.load()
+        damage.check_others(content, image)
+        if image.format == "GIF":
+            damage.check_gif(content, image)
+        return
+    damage.check_jpeg(jpeg)
+    if jpeg.single:
+        source.watch(jpeg)
+    image.load()
+    source.require_read()
+    if damage.doubtful(jpeg):
+        _require_same(image, damage.noisy(jpeg), shorter)
+
+
+def _require_same(image: Image.Image, noisy: bytes, shorter: int | None) -> None:
+    again = _open(noisy, io.BytesIO(noisy))
+    if shorter:
+        again.draft(None, (2 * shorter, 2 * shorter))
+    if again.convert(image.mode).tobytes() != image.tobytes():
+        raise ItemError("damaged: a part of its data ends before it should")
 
 
 def _stated(image: Image.Image) -> int:
@@ -119,14 +162,14 @@ def _stated(image: Image.Image) -> int:
     return exif.orientation(block) if isinstance(block, bytes) and image.format != "TIFF" else 1
 
 
-def _open(content: bytes) -> Image.Image:
+def _open(content: bytes, source: io.BytesIO) -> Image.Image:
     """Like ``Image.open``, but with neither its warnings nor the formats that are not pixels."""
     Image.init()
     start = content[:16].ljust(16, b"\0")  # some plugins look further than a short file goes
     for name in _FORMATS:
         factory, accept = Image.OPEN.get(name, (None, None))
         if factory and accept and accept(start) is True:
-            return factory(io.BytesIO(content), "")
+            return factory(source, "")
     if content.startswith(b"version https://git-lfs"):
         raise ItemError("not an image (a Git LFS pointer: run `git lfs pull`)")
     raise ItemError("not an image")
@@ -185,7 +228,8 @@ class Preprocess:
 
     def load(self, content: bytes) -> Pixels:
         """Return the input, shape (H, W, C), 0..255, for a file's ``content``; see `decode`."""
-        return self.prepare(decode(content, self.channels, shorter=self.resize))
+        with room.lent():
+            return self.prepare(decode(content, self.channels, shorter=self.resize))
 
     def prepare(self, image: Image.Image | Pixels) -> Pixels:
         """Return the input, shape (H, W, C), 0..255, for an image that is already unpacked.

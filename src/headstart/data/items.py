@@ -135,7 +135,7 @@ def of_folder(root: Path, kind: Kind) -> Items:
 
 def _inside(top: folders.Entry, kind: Kind) -> Iterator[folders.Entry | Rejected]:
     for one in folders.walk(top, {top.key}):
-        if isinstance(one, Rejected) or (one.is_file and one.suffix in folders.SUFFIXES[kind]):
+        if isinstance(one, Rejected) or one.suffix in folders.SUFFIXES[kind]:
             yield one
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ Positions = npt.NDArray[np.int64]
 _MOST = 100_000
 """So many different words can never be labels; all are held in memory, unlike the rows."""
 
+_WHOLE = re.compile(r"([+-]?\d+)\.0*")
 _MISSING = frozenset({"", "nan", "<na>"})
 
 
@@ -100,23 +102,25 @@ def read_tables(
         DataError: no label column, no rows, labels that are no classes.
     """
     (split, path), *more = paths.items()
-    table = _opened(path, partial(columns.is_header, asked=asked))
-    pictures = _pictures(_folder(table, images))
+    table = _opened(path, partial(columns.is_header, asked=asked), asked.encoding)
+    pictures = _pictures(_folder(table, images), anywhere=asked.anywhere)
     chosen = columns.choose(table, asked, lambda cell: cell in pictures())
     if more:
         chosen = chosen._replace(split=None)
     parts = [_part(table, split, chosen, pictures, root)]
     for split, path in more:
         wanted = [*chosen.content, *chosen.labels, *chosen.beside]
-        table = _opened(path, partial(columns.follows, wanted=wanted))
+        table = _opened(path, partial(columns.follows, wanted=wanted), asked.encoding)
         if _has_labels(table, chosen):
-            pictures = _pictures(_folder(table, images))
+            pictures = _pictures(_folder(table, images), anywhere=asked.anywhere)
             parts.append(_part(table, split, chosen, pictures, root))
     return _together(parts, chosen, root, asked.task)
 
 
-def _opened(one: Path | Table, is_header: Callable[[Rows], bool]) -> Table:
-    return one if isinstance(one, Table) else tables.open_table(one, is_header)
+def _opened(
+    one: Path | Table, is_header: Callable[[Rows], bool], encoding: str | None = None
+) -> Table:
+    return one if isinstance(one, Table) else tables.open_table(one, is_header, encoding)
 
 
 def _where(path: Path, column: str) -> str:
@@ -223,22 +227,43 @@ def table_items(
         content = (columns.image(table, None, lambda cell: cell in pictures()),)
     cells = keep(table.pieces(content))
     found = _contents(table, kind, content, cells, pictures)
-    name = folders.shown(str(table.path))
-    rows = RowNames(name, table.first_row, range(len(cells)), table.bad)
+    return _every_row(table, len(cells), found, whole=whole)
+
+
+def _every_row(table: Table, good: int, found: _Contents, *, whole: bool) -> Items:
+    """Return all rows of ``table`` as items, also those that could not be read: each is answered.
+
+    ``found`` holds the ``good`` rows, in their order.
+    """
+    bad = np.sort(np.array(list(table.bad), np.int64))
+    name, first = folders.shown(str(table.path)), table.first_row
 
     def read(index: int) -> bytes:
-        if index in found.why:
-            raise ItemError(found.why[index])
-        return found.content(index)
+        number = first + index
+        if number in table.bad:
+            raise ItemError(table.bad[number])
+        position = index - int(np.searchsorted(bad, number))
+        if position in found.why:
+            raise ItemError(found.why[position])
+        return found.content(position)
 
-    return Items(rows, read, _own_rows(table) if whole else None)
+    rows = RowNames(name, first, range(good + len(bad)), {})
+    return Items(rows, read, _own_rows(table, bad) if whole else None)
 
 
-def _own_rows(table: Table) -> Own:
+def _own_rows(table: Table, bad: Positions) -> Own:
     """Return the columns of a table that are texts, to be handed back beside the answers."""
     names = tuple(name for name in table.names if name not in table.binary)
     cells = keep(table.pieces(names))
-    return Own(names, lambda index: dict(zip(names, cells.row(index), strict=True)))
+
+    def row(index: int) -> dict[str, Any]:
+        number = table.first_row + index
+        if number in table.bad:  # it could not be read
+            return dict.fromkeys(names)
+        position = index - int(np.searchsorted(bad, number))
+        return dict(zip(names, cells.row(position), strict=True))
+
+    return Own(names, row)
 
 
 def _texts(table: Table, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -253,7 +278,7 @@ def _texts(table: Table, names: Sequence[str] | None) -> tuple[str, ...]:
     return found
 
 
-def _pictures(folder: Path | None) -> Callable[[], Pictures]:
+def _pictures(folder: Path | None, *, anywhere: bool = False) -> Callable[[], Pictures]:
     """Return the images under ``folder``, looked for only when somebody asks, and once.
 
     Without a folder there are those alone that are named by a path.
@@ -262,7 +287,7 @@ def _pictures(folder: Path | None) -> Callable[[], Pictures]:
 
     def pictures() -> Pictures:
         if not made:
-            made.append(Pictures(folder))
+            made.append(Pictures(folder, anywhere=anywhere))
         return made[0]
 
     return pictures
@@ -305,7 +330,7 @@ def _contents(
     places.prefer(table.sample[content[0]])
     named = [str(cells.row(i)[0] or "") for i in range(len(cells))]
     paths = [places.find(cell) or "" for cell in named]
-    why = {i: f"no such file: '{named[i]}'" for i, path in enumerate(paths) if not path}
+    why = {i: places.fault(named[i]) for i, path in enumerate(paths) if not path}
     return _Contents(partial(_picture, paths), paths, why)
 
 
@@ -356,8 +381,10 @@ def _class_name(value: str, meanings: Sequence[str] | None) -> str:
         return value
     if meanings is not None and 0 <= number < len(meanings):
         return meanings[int(number)]
-    # A column of whole numbers with gaps comes out of many tools as 1.0, 2.0.
-    return str(int(number)) if "." in value else value
+    # A column of whole numbers with gaps comes out of many tools as 1.0, 2.0. By its digits: as a
+    # float, 9007199254740993.0 is the number before it.
+    whole = _WHOLE.fullmatch(value)
+    return whole[1] if whole else value
 
 
 def _nothing(table: Table, why: dict[int, str]) -> str:

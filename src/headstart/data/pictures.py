@@ -16,11 +16,13 @@ class Pictures:
     """The image files under a folder, found by name, with or without ending.
 
     A table may name ``train/cat.jpg``, ``cat.jpg`` or just ``cat``. Where several folders have one
-    of that name, the folder counts in which most of the table's names are.
+    of that name, the folder counts in which most of the table's names are. A file outside of the
+    folder is read only with ``anywhere``: a table may come from a stranger.
     """
 
-    def __init__(self, root: Path | None) -> None:
+    def __init__(self, root: Path | None, *, anywhere: bool = False) -> None:
         self._root = str(root or "")
+        self._outside = anywhere or root is None
         self._folders: dict[str, dict[str, str]] = {}
         top = folders.entry_of(self._root)
         # Without a root nothing is looked for: a frame is not beside anything.
@@ -45,8 +47,19 @@ class Pictures:
         if base != name or not self._root:
             path = os.path.normpath(os.path.join(self._root, name))
             beside = self._folders.get(os.path.dirname(path), {}).get(base)
-            return beside or (path if os.path.isfile(path) else self._anywhere(base))
+            there = self._may_be_read(path) and os.path.isfile(path)
+            return beside or (path if there else self._anywhere(base))
         return self._anywhere(base)
+
+    def fault(self, cell: str) -> str:
+        """Return why there is no image that ``cell`` names."""
+        if self._may_be_read(os.path.normpath(os.path.join(self._root, _plain(cell)))):
+            return f"no such file: '{cell}'"
+        return f"'{cell}' lies outside of {self._root}; give --images FOLDER, or --anywhere"
+
+    def _may_be_read(self, path: str) -> bool:
+        root, found = os.path.abspath(self._root), os.path.abspath(path)
+        return self._outside or found.startswith(root.rstrip(os.sep) + os.sep)
 
     def __contains__(self, cell: object) -> bool:
         return isinstance(cell, str) and self.find(cell) is not None

@@ -19,6 +19,7 @@ MOST_PIXELS = 100_000_000
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """The Pillow mode for a number of channels."""
 
+_STRIP = 512
 _EIGHT_BIT = {"L", "RGB", "RGBA"}
 
 
@@ -149,5 +150,9 @@ def _exactly(image: Image.Image | Bytes, channels: int) -> Bytes:
 
 
 def _over_white(image: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, image).convert("RGB")
+    out = Image.new("RGB", image.size)
+    for top in range(0, image.height, _STRIP):  # whole, three copies would lie in memory
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+        white = Image.new("RGBA", strip.size, (255, 255, 255, 255))
+        out.paste(Image.alpha_composite(white, strip).convert("RGB"), (0, top))
+    return out

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from headstart.data import folders, handed, items, tables
+from headstart.data import encoding, folders, handed, items, tables
 from headstart.data.columns import Asked
 from headstart.data.dataset import Dataset, Kind, Split
 from headstart.data.items import Items
@@ -86,7 +86,7 @@ def _read(path: Path, asked: Asked, images: Path | None) -> Dataset:
     if not found:
         if any([images, *asked[:3], asked.beside]):
             raise UsageError(f"images and columns are of tables, and {path} holds none.")
-        return folders.read_folders(path, asked.kind, asked.task)
+        return folders.read_folders(path, asked.kind, asked.task, asked.encoding)
     return read_tables(found, asked, images, path)
 
 
@@ -170,7 +170,7 @@ def _are_several(sources: Any) -> bool:
 def _path(source: str | PathLike[str]) -> Path:
     if not os.fspath(source).strip():
         raise UsageError("an item's name is empty; give a path, or leave it out.")
-    return Path(source).expanduser()
+    return Path(os.path.expanduser(source))
 
 
 def is_text(source: str | PathLike[str]) -> bool:
@@ -236,19 +236,21 @@ def given(data: Any, labels: Any, run: Reading, kind: Kind | None = None) -> Dat
             named = ", ".join([*late, *(["labels"] if labels is not None else [])])
             raise UsageError(f"the data have been read already; give {named} to read.")
         return data
-    beside = run.images.expanduser() if run.images else None
+    beside = Path(os.path.expanduser(run.images)) if run.images else None
     if isinstance(data, str | PathLike):
         if labels is not None:
             raise UsageError(f"'{data}' is a path, and its labels lie there; give items with them.")
         asked = _asked(run, cast("Kind | None", run.kind))
-        return _read_from(Path(data).expanduser(), asked, beside, run)
+        return _read_from(Path(os.path.expanduser(data)), asked, beside, run)
     if not run.labelled:
         return _held(data, cast("Kind | None", run.kind) or kind or "image", run)
     return handed.dataset(data, labels, _asked(run, cast("Kind | None", run.kind) or kind), beside)
 
 
 def _asked(run: Reading, kind: Kind | None) -> Asked:
-    return Asked(run.text_column, run.image_column, run.label_column, kind, run.task, run.columns)
+    columns = run.text_column, run.image_column, run.label_column
+    named = encoding.known(run.encoding) if run.encoding else None
+    return Asked(*columns, kind, run.task, run.columns, named, run.anywhere)
 
 
 def _held(data: Any, kind: Kind, run: Reading) -> Dataset:

@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from headstart.data import room
 from headstart.data.dataset import Dataset
 from headstart.data.images import Decoded, Preprocess, examine
-from headstart.data.texts import Tokenize, clean_text
+from headstart.data.texts import LONGEST, Tokenize, clean_text
 from headstart.errors import ItemError
 from headstart.store import DIGEST, Store, digest, home
 
@@ -210,6 +211,11 @@ def _row(facts: Scanned) -> npt.NDArray[np.void]:
 
 def _finish(job: _Job) -> tuple[Scanned | None, Scanned]:
     """Return the facts if they are new, and the result, which may hold more than the facts."""
+    with room.lent():
+        return _unpacked(job)
+
+
+def _unpacked(job: _Job) -> tuple[Scanned | None, Scanned]:
     needed = [one for one in job.wanted if isinstance(one, Preprocess)]
     if job.known and (job.known.fault or not needed):
         return None, job.known
@@ -249,14 +255,17 @@ def _scan_text(content: _Content, wants: Sequence[Want]) -> Scanned:
     if content.fault:
         return Scanned(content.item, key, content.fault)
     text = content.content.decode("utf-8", errors="replace")
-    fault = "" if clean_text(text) else "empty text" + " after cleaning" * bool(text.strip())
+    beginning = text[:LONGEST]
+    fault = ""
+    if not clean_text(beginning):
+        fault = "empty text" + " after cleaning" * bool(beginning.strip())
     return Scanned(
         content.item,
         key,
         fault,
         fingerprint=text_fingerprint(text),
         characters=len(text),
-        prepared=() if fault else tuple(None if one.skip(key) else text for one in wants),
+        prepared=() if fault else tuple(None if one.skip(key) else beginning for one in wants),
     )
 
 

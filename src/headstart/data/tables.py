@@ -7,6 +7,7 @@ halfway down. pyarrow is imported only when a table is read.
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -78,18 +79,23 @@ def looks_like_header(rows: Rows) -> bool:
     )
 
 
-def open_table(path: Path, is_header: Callable[[Rows], bool] = looks_like_header) -> Table:
+def open_table(
+    path: Path,
+    is_header: Callable[[Rows], bool] = looks_like_header,
+    encoding_: str | None = None,
+) -> Table:
     """Return the table at ``path`` with a look at its first rows.
 
     Args:
         path: the file.
         is_header: says of the first rows, where they need not, whether the first names columns.
+        encoding_: of its text; None finds it by looking.
 
     Raises:
         DataError: it is empty, damaged, or in an unknown encoding; the message says where.
     """
     with _naming(path):
-        table = READERS[path.suffix.lower()](path, is_header)
+        table = READERS[path.suffix.lower()](path, is_header, encoding_)
 
     def pieces(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with _naming(path):
@@ -102,6 +108,8 @@ def open_table(path: Path, is_header: Callable[[Rows], bool] = looks_like_header
 def _naming(path: Path) -> Iterator[None]:
     """Turn what pyarrow and the system raise into errors that name the file."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"{path} is no regular file; copy what it gives to one.")
         yield
     except ItemError as error:
         raise DataError(f"{path}: {error}") from error
@@ -110,21 +118,20 @@ def _naming(path: Path) -> Iterator[None]:
     except (OSError, ValueError, NotImplementedError) as error:
         why = str(error)
         if "straddling" in why:
-            why = (
-                f"a row is longer than {delimited.BLOCK >> 20} MB; perhaps a quote is never closed"
-            )
+            most = delimited.LARGEST >> 20
+            why = f"a row is longer than {most} MB; perhaps a quote is never closed"
         raise DataError(f"{path} cannot be read as a table: {why}") from error
 
 
-def _csv(path: Path, is_header: Callable[[Rows], bool]) -> Table:
-    name = encoding.of_file(path)
-    with path.open(encoding=name, newline="") as file:
+def _csv(path: Path, is_header: Callable[[Rows], bool], encoding_: str | None) -> Table:
+    name, whole = encoding.of_table(path, encoding_)
+    with path.open(encoding=name, newline="", errors="strict" if whole else "replace") as file:
         start = file.read(1 << 16)
     if not start.strip():
         raise DataError(f"{path} is empty; a table with a label column is needed")
     if len(start) < 1 << 16 and not {"\n", "\r"} & set(start):
         raise DataError(f"{path} has no usable row: it is a single line that does not end")
-    source = Delimited(path, name, start)
+    source = Delimited(path, name, start, whole=whole)
     rows = source.look()
     header = is_header(rows)
     source.first_row += header
@@ -157,16 +164,18 @@ def distinct(names: Iterable[str | None]) -> tuple[str, ...]:
     >>> distinct(["", "text", "text"])
     ('1', 'text', 'text.2')
     """
-    kept: list[str] = []
+    kept: dict[str, int] = {}
     for number, one in enumerate(names, 1):
-        name = (one or "").strip() or str(number)
-        same = sum(other == name or other.startswith(f"{name}.") for other in kept)
-        kept.append(f"{name}.{same + 1}" if name in kept else name)
+        name = made = (one or "").strip() or str(number)
+        while made in kept:
+            kept[name] += 1
+            made = f"{name}.{kept[name]}"
+        kept[made] = 1
     return tuple(kept)
 
 
-def _jsonl(path: Path, is_header: Callable[[Rows], bool]) -> Table:
-    name = encoding.of_file(path)
+def _jsonl(path: Path, is_header: Callable[[Rows], bool], encoding_: str | None) -> Table:
+    name, _ = encoding.of_table(path, encoding_)
     bad: dict[int, str] = {}
 
     def pieces(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -191,8 +200,11 @@ def _jsonl(path: Path, is_header: Callable[[Rows], bool]) -> Table:
 
 
 def _json_rows(path: Path, name: str, bad: dict[int, str]) -> Iterator[dict[str, Any]]:
-    with path.open(encoding=name) as file:
+    with path.open(encoding=name, errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):
+            if not _is_whole(line):
+                bad[number] = delimited.NOT_UTF8
+                continue
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError):
@@ -204,6 +216,14 @@ def _json_rows(path: Path, name: str, bad: dict[int, str]) -> Iterator[dict[str,
                 bad[number] = "is no JSON object" if line.strip() else "is empty"
 
 
+def _is_whole(line: str) -> bool:
+    """Return whether all bytes of ``line`` could be decoded."""
+    try:
+        return bool(line.encode()) or not line
+    except UnicodeEncodeError:
+        return False
+
+
 def json_text(value: Any) -> str | None:
     """Return a value as a cell of text: a string as it is, anything else as JSON."""
     if value is None or isinstance(value, str):
@@ -212,15 +232,15 @@ def json_text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-Reader = Callable[[Path, Callable[[Rows], bool]], Table]
-"""From a file, and a judge of first rows, to its table."""
+Reader = Callable[[Path, Callable[[Rows], bool], str | None], Table]
+"""From a file, a judge of first rows, and the encoding if it is known, to its table."""
 
 
 def _in(module: str) -> Reader:
     """Return the ``read`` of a module of this room, which is imported when such a file comes."""
 
-    def read(path: Path, is_header: Callable[[Rows], bool]) -> Table:
-        found: Reader = import_module(f"headstart.data.{module}").read
+    def read(path: Path, is_header: Callable[[Rows], bool], encoding_: str | None) -> Table:
+        found: Callable[..., Table] = import_module(f"headstart.data.{module}").read
         return found(path, is_header)
 
     return read

@@ -30,6 +30,10 @@ Indices = npt.NDArray[np.int64]
 TOKENS = 512
 """Tokens of an engine's batch, padding counted: what it works on stays near the processor."""
 
+LONGEST = 1 << 18
+"""Characters of a text that are read at most, far more than any network's tokens stand for.
+Tokenised whole, a text of 60 MB takes 7 GB."""
+
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 
 # Part of every key: raise it when the same text would come out with other tokens.
@@ -111,7 +115,7 @@ class Tokenize:
 
         A text without any token is one padding token, so that no network divides by length zero.
         """
-        found = self._ready.encode_batch_fast([self._read(text) for text in texts])
+        found = self._ready.encode_batch_fast([self._read(text[:LONGEST]) for text in texts])
         kept = (
             one.ids if self.drop < 0 else [i for i in one.ids if i != self.drop] for one in found
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -29,7 +30,7 @@ def read(source: str | Path, images: Path | None = None) -> Annotations:
     Raises:
         DataError: nothing there that could be read; the message says what was looked for.
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if not path.exists():
         raise DataError(f"no such file or folder: '{path}'. {LAYOUTS}")
     try:

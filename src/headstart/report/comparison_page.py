@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from headstart.report import sections
@@ -24,6 +23,7 @@ from headstart.report.view import Html, Row, View
 from headstart.report.words import Words
 from headstart.tasks.registry import find
 from headstart.tasks.shown import named
+from headstart.visible import escape
 
 Facts = Mapping[str, Any]
 Key = tuple[str, str]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from html import escape
 from typing import Any
 
 from headstart.report.sections import shares
 from headstart.report.svg import bar, ruler
 from headstart.report.view import Html, Row, View
+from headstart.tasks.class_blocks import pairs
 from headstart.tasks.shown import percent, span
+from headstart.visible import escape
 
 WHOLE = 20
 """Classes up to which the confusion is shown whole; of more, those that are confused most."""
@@ -57,20 +59,21 @@ def by_class(view: View, rows: Sequence[Facts]) -> str:
     return view.section("classes", "By class, worst first", table, apart, **search)
 
 
-def confusion(
-    view: View, names: Sequence[str], counts: Sequence[Sequence[int]], mistakes: Sequence[Facts]
-) -> str:
+def confusion(view: View, names: Sequence[str], confused: Any, mistakes: Sequence[Facts]) -> str:
     """Return the matrix of what is taken for what, and the items of each cell that is wrong.
 
     Args:
         view: the page.
         names: of the classes.
-        counts: shape (C, C), true class by answered class.
+        confused: true class by answered class, as figures hold it.
         mistakes: items with ``label`` and ``predicted``, the most confident first.
     """
     held: dict[tuple[str, str], list[Facts]] = {}
     for row in mistakes:
         held.setdefault((row["label"], row["predicted"]), []).append(row)
+    counts = [Counter[int]() for _ in names]
+    for c, other, n in pairs(confused):
+        counts[c][other] += n
     chosen = _chosen(counts)
     if not chosen:
         return ""
@@ -98,9 +101,9 @@ def confusion(
 
 def _others(view: View, held: Mapping[tuple[str, str], Sequence[Facts]], shown: Set[str]) -> str:
     """Return the pairs that are not in the table, those with the most items first."""
-    pairs = [(pair, len(rows)) for pair, rows in held.items() if not set(pair) <= shown]
-    pairs.sort(key=lambda one: -one[1])
-    lines = [f"{view.words('{a} taken for {b}', a=a, b=b)}: {n}" for (a, b), n in pairs[:OTHERS]]
+    rest = [(pair, len(rows)) for pair, rows in held.items() if not set(pair) <= shown]
+    rest.sort(key=lambda one: -one[1])
+    lines = [f"{view.words('{a} taken for {b}', a=a, b=b)}: {n}" for (a, b), n in rest[:OTHERS]]
     if not lines:
         return ""
     inside = "".join(f"<li>{escape(line)}</li>" for line in lines)
@@ -108,16 +111,16 @@ def _others(view: View, held: Mapping[tuple[str, str], Sequence[Facts]], shown: 
     return f"<details><summary>{title}</summary><ul>{inside}</ul></details>"
 
 
-def _chosen(counts: Sequence[Sequence[int]]) -> list[int]:
+def _chosen(counts: Sequence[Counter[int]]) -> list[int]:
     n = len(counts)
     if n <= WHOLE:
         return list(range(n))
-    pairs = sorted(
-        ((counts[c][o], c, o) for c in range(n) for o in range(n) if c != o and counts[c][o]),
+    most = sorted(
+        ((count, c, o) for c in range(n) for o, count in sorted(counts[c].items()) if c != o),
         key=lambda one: -one[0],
     )
     chosen: dict[int, None] = {}
-    for _, c, other in pairs:
+    for _, c, other in most:
         if len(chosen | {c: None, other: None}) > WHOLE:
             break
         chosen |= {c: None, other: None}
@@ -127,14 +130,14 @@ def _chosen(counts: Sequence[Sequence[int]]) -> list[int]:
 def _matrix(
     view: View,
     names: Sequence[str],
-    counts: Sequence[Sequence[int]],
+    counts: Sequence[Counter[int]],
     chosen: Sequence[int],
     held: Mapping[tuple[str, str], Sequence[Facts]],
 ) -> str:
     top = "".join(f'<th scope="col"><span>{escape(names[o])}</span></th>' for o in chosen)
     lines = []
     for c in chosen:
-        total = sum(counts[c])
+        total = counts[c].total()
         cells = "".join(
             _cell(counts[c][o], total, c, o, (names[c], names[o]) in held) for o in chosen
         )

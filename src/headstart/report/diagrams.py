@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import groupby
 from typing import Any
 
@@ -29,6 +28,7 @@ from headstart.report.view import Row, View
 from headstart.tasks.intervals import wilson
 from headstart.tasks.shown import named
 from headstart.tasks.task import LOSS, SELECTION
+from headstart.visible import escape
 
 Facts = Mapping[str, Any]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from headstart.report import confusion, diagrams, sections
@@ -14,6 +13,7 @@ from headstart.report.words import Words
 from headstart.tasks.registry import restored
 from headstart.tasks.shown import Block
 from headstart.tasks.task import Task
+from headstart.visible import escape
 
 ERRORS = 24
 """Mistakes that are shown."""

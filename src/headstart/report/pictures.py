@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from headstart.data.dataset import Dataset
+from headstart.data.folders import file_content
 from headstart.data.images import decode
 from headstart.errors import ItemError
 from headstart.evaluation.runs import Comparison
@@ -283,13 +284,20 @@ def _short(answer: str | float) -> str:
     return answer if isinstance(answer, str) else f"{answer:.3g}"
 
 
+def _below(root: Path, item: str) -> str:
+    """Return the path of an item; names from a file may not lead out of the data."""
+    if Path(item).is_absolute() or ".." in Path(item).parts:
+        raise ItemError(f"{item} lies outside of {root}")
+    return str(root / item)
+
+
 def _error(axes: Any, row: dict[str, Any], root: Path) -> bool:
     said = readable(_short(row["predicted"]), "another class")
     true = readable(_short(row["label"]), "its class")
     sure = f" {100 * row['probability']:.0f} %" if "probability" in row else ""
     axes.set_title(f"{said}{sure}\nis: {true}", fontsize=8, **_text())
     try:
-        picture: Any = decode((root / row["item"]).read_bytes(), shorter=160)
+        picture: Any = decode(file_content(_below(root, row["item"]), "image"), shorter=160)
     except (OSError, ItemError):
         axes.text(0.5, 0.5, "not found", ha="center", va="center", fontsize=8, color=QUIET)
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from headstart.findings import Finding
@@ -12,6 +11,7 @@ from headstart.report.svg import Axis, bar, linear, ruler
 from headstart.report.terminal import clock
 from headstart.report.view import Html, Row, View
 from headstart.tasks.shown import percent, span
+from headstart.visible import escape
 
 SUSPECTS = 24
 """Items of a finding that a page shows."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import NamedTuple
+
+from headstart.visible import escape
 
 COLOURS = 6
 """Series that have a colour of their own, ``--s0`` to ``--s5`` in ``page.css``."""

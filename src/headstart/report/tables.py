@@ -17,6 +17,7 @@ from headstart.store import written_aside
 from headstart.tasks.registry import TASKS, find
 from headstart.tasks.shown import named
 from headstart.tasks.task import Task
+from headstart.visible import visible
 
 if TYPE_CHECKING:
     from headstart.data.audit import Audit
@@ -33,6 +34,12 @@ MOST = 20
 FEW = 3
 """Names that a headline shows."""
 
+
+def _print(line: str) -> None:
+    """Print what may hold names that others gave."""
+    print(visible(line, "\n"))
+
+
 SUSPECTS = 5
 """Items of a finding that a terminal shows."""
 
@@ -40,12 +47,12 @@ SUSPECTS = 5
 def fit(result: Fit) -> None:
     """Print how good a fit is, on what, and what it cost."""
     task, figures = result.model.task, result.evaluation.to_json()
-    print(
+    _print(
         f"{_score(task, figures)} on {result.evaluation.n} held-out items, "
         f"trained on {len(result.parts.train)}"
     )
     seconds = result.seconds
-    print(
+    _print(
         f"{result.fitted.strategy} on {'+'.join(e.name for e in result.model.entries)}: "
         f"{clock(seconds['total'])} in all, features {clock(seconds['features'])} "
         f"({result.cache['hits']} kept, {result.cache['misses']} new), "
@@ -62,7 +69,7 @@ def fit(result: Fit) -> None:
     forgetting(result.forgetting)
     checks(result.findings)
     skipped(result.audit.rejected)
-    print(f"saved: {result.bundle}" if result.bundle else "not saved; add --out DIR")
+    _print(f"saved: {result.bundle}" if result.bundle else "not saved; add --out DIR")
 
 
 def adaptation(result: Adapted) -> None:
@@ -82,18 +89,18 @@ def adaptation(result: Adapted) -> None:
     ]
     table(["method", "source", "entropy", "spread", "mixval", *["target"] * measured], rows)
     for name, reason in result.why.items():
-        print(f"not {name}: {reason}")
+        _print(f"not {name}: {reason}")
     sizes = f"{found['n_source']} source items, {found['n_target']} target items without labels"
-    print(f"taken: {result.method}, chosen without labels of the target; {sizes}")
+    _print(f"taken: {result.method}, chosen without labels of the target; {sizes}")
     if measured:
         _against_labels(task, found)
     skipped(result.fit.audit.rejected)
-    print(f"saved: {result.fit.bundle}" if result.fit.bundle else "not saved; add --out DIR")
+    _print(f"saved: {result.fit.bundle}" if result.fit.bundle else "not saved; add --out DIR")
 
 
 def _against_labels(task: Task, found: dict[str, Any]) -> None:
     low, high = found["interval"]
-    print(
+    _print(
         f"target {named(task.score)} {task.shown(found['accuracy'])} "
         f"(95 %: {task.shown_span(low, high)}) on {found['n_test']} items; the best candidate by "
         f"labels is {found['oracle_method']} with {task.shown(found['oracle'])}, a gap of "
@@ -101,7 +108,7 @@ def _against_labels(task: Task, found: dict[str, Any]) -> None:
     )
     for shots, one in found["with_labels"].items():
         more = f"{task.shown(one['accuracy'])} (95 %: {task.shown_span(*one['interval'])})"
-        print(f"with {shots} labelled target items a class it would be {more}")
+        _print(f"with {shots} labelled target items a class it would be {more}")
 
 
 def forgetting(lost: dict[str, Any] | None) -> None:
@@ -110,18 +117,18 @@ def forgetting(lost: dict[str, Any] | None) -> None:
         return
     task = find_score(lost["score"])
     shown, (low, high) = task.shown, lost["lost_interval"]
-    print(
+    _print(
         f"forgetting: {named(lost['score'])} on {lost['probe']} ({lost['n']} held-out items) "
         f"before {shown(lost['before'])}, after {shown(lost['after'])}"
     )
-    print(
+    _print(
         f"  lost {shown(lost['lost'])} (95 %: {task.shown_span(low, high)}); "
         f"with a head solved anew {shown(lost['relearned'])}"
     )
     if spoilt := lost["corruptions"]:
         worst = sorted(spoilt["each"].items(), key=lambda one: one[1])[:3]
         told = ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in worst)
-        print(
+        _print(
             f"  corrupted pictures: {shown(spoilt['mean'])} on average, clean "
             f"{shown(spoilt['clean'])}\n  worst: {told}"
         )
@@ -159,33 +166,33 @@ def blocks(task: Task, figures: dict[str, Any]) -> None:
         if block.terse:
             table(block.head, block.rows[:MOST])
         if block.terse and len(block.rows) > MOST:
-            print(f"... and {len(block.rows) - MOST} more, which are better")
+            _print(f"... and {len(block.rows) - MOST} more, which are better")
 
 
 def skipped(rejected: Sequence[Rejected]) -> None:
     """Print what was not used, with reasons."""
     if not rejected:
         return
-    print(f"not used: {len(rejected)}")
+    _print(f"not used: {len(rejected)}")
     for one in rejected[:MOST]:
-        print(f"  {one.item}: {one.reason}")
+        _print(f"  {one.item}: {one.reason}")
     if len(rejected) > MOST:
-        print(f"  ... and {len(rejected) - MOST} more, see skipped.csv in the bundle")
+        _print(f"  ... and {len(rejected) - MOST} more, see skipped.csv in the bundle")
 
 
 def checks(findings: Sequence[Finding]) -> None:
     """Print what the checks found, a line each, and the items that come first."""
     for one in findings:
-        print(f"{one.code}  {one.title}: {one.message}")
+        _print(f"{one.code}  {one.title}: {one.message}")
         for row in one.items[:SUSPECTS]:
-            print(f"       {', '.join(map(str, row.values()))}")
+            _print(f"       {', '.join(map(str, row.values()))}")
         if len(one.items) > SUSPECTS:
-            print(f"       ... and {len(one.items) - SUSPECTS} more with --json")
+            _print(f"       ... and {len(one.items) - SUSPECTS} more with --json")
 
 
 def audit(found: Audit) -> None:
     """Print what an audit found."""
-    print(f"{found.n} items, {len(found.usable)} usable")
+    _print(f"{found.n} items, {len(found.usable)} usable")
     if found.classes:
         rows = [[name, str(n)] for name, n in found.classes.items()]
         table(["class", "usable"], rows[:200])
@@ -197,12 +204,12 @@ def audit(found: Audit) -> None:
     ]
     for title, listed in groups:
         for group in listed[:MOST]:
-            print(f"{title}: {', '.join(group)}")
+            _print(f"{title}: {', '.join(group)}")
     for pair in found.near_duplicates[:MOST]:
         where = " (one trains, one is held out)" if pair.across_splits else ""
-        print(f"look alike: {pair.item}, {pair.like}{where}")
+        _print(f"look alike: {pair.item}, {pair.like}{where}")
     if found.empty_classes:
-        print(f"no usable item: {', '.join(found.empty_classes)}")
+        _print(f"no usable item: {', '.join(found.empty_classes)}")
     checks(found.findings)
 
 
@@ -287,14 +294,14 @@ def _left_out(result: Comparison) -> None:
     checks(result.findings)
     for floor in result.floors:
         span = result.kind.shown_span(floor.low, floor.high)
-        print(f"floor, {floor.shots}: {floor.name} {result.kind.shown(floor.mean)} ({span})")
+        _print(f"floor, {floor.shots}: {floor.name} {result.kind.shown(floor.mean)} ({span})")
     ran = {run.cell for run in result.runs}
     _cells("stopped, could hardly be the best any more", result.stopped & ran)
     _cells("left out, could not be told from the best", result.stopped - ran)
     if result.unfinished:
-        print(f"{result.unfinished} runs were left out: the budget was spent")
+        _print(f"{result.unfinished} runs were left out: the budget was spent")
     if result.advice:
-        print(f"\n{result.advice.sentence}\n{result.advice.more}")
+        _print(f"\n{result.advice.sentence}\n{result.advice.more}")
 
 
 def ranking(result: Order) -> None:
@@ -325,7 +332,7 @@ def ranking(result: Order) -> None:
 def _cells(why: str, cells: Iterable[tuple[object, ...]]) -> None:
     names = sorted(" ".join(map(str, cell)) for cell in cells)
     if names:
-        print(f"{why}: {', '.join(names)}")
+        _print(f"{why}: {', '.join(names)}")
 
 
 def save_comparison(
@@ -364,7 +371,7 @@ def failures(answers: Iterable[dict[str, Any]]) -> int:
     good = 0
     for answer in answers:
         if "error" in answer:
-            print(f"{answer['item']}: {answer['error']}", file=sys.stderr)
+            print(visible(f"{answer['item']}: {answer['error']}"), file=sys.stderr)
         good += "error" not in answer
     return good
 
@@ -384,5 +391,6 @@ def predictions(task: Task, answers: Iterable[dict[str, Any]]) -> int:
         said: list[str] = []
         for one in answer.get("top", []):
             said += [one["label"], f"{one['probability']:.3f}"]
-        print(answer["item"], *(said or task.line(answer)), sep="\t", flush=True)
+        line = (answer["item"], *(said or task.line(answer)))
+        print(*map(visible, line), sep="\t", flush=True)
     return good

@@ -11,6 +11,7 @@ from typing import Any
 
 from headstart.progress import log, reporting
 from headstart.tasks.task import Task
+from headstart.visible import visible
 
 _EVERY = 5.0
 """Seconds between progress lines where there is no terminal."""
@@ -24,7 +25,7 @@ def shown(*, verbose: bool = True) -> Iterator[None]:
         with _bars() as (reporter, handler), _listening(handler, verbose), reporting(reporter):
             yield
     else:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _Visible(sys.stderr)
         with _listening(handler, verbose), reporting(_Lines()):
             yield
 
@@ -39,6 +40,14 @@ def _listening(handler: logging.Handler, verbose: bool) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
+
+
+class _Visible(logging.StreamHandler):  # type: ignore[type-arg]
+    """Notices as lines, in which nothing that others named can control a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return visible(super().format(record), "\n")
 
 
 class _Lines:
@@ -79,7 +88,7 @@ def _bars() -> Iterator[tuple[Any, logging.Handler]]:
 
     class Print(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            console.print(self.format(record), markup=False)
+            console.print(visible(self.format(record), "\n"), markup=False)
 
     with Progress(*columns, console=console, transient=True) as progress:
 
@@ -114,7 +123,7 @@ def table(
 def _plain(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(visible(text))
 
 
 def mistake(task: Task, row: dict[str, Any]) -> str:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from headstart.report.words import Words
+from headstart.visible import escape
 
 ASSETS = Path(__file__).parents[1] / "assets"
 

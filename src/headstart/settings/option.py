@@ -13,6 +13,7 @@ headstart.errors.UsageError: unknown option 'minuts'; did you mean 'minutes'? Al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from math import inf, isfinite
 from numbers import Integral, Real
@@ -26,6 +27,9 @@ from headstart.errors import UsageError, differences, nearest, unknown
 By = Literal["all", "steps", "head", "field"]
 """Which strategies read an option: all of them, those that train by steps, those that solve a
 head, or those that have a field of its name."""
+
+COUNTED = (1 << 63) - 1
+"""The largest whole number that the libraries count to."""
 
 REQUIRED = MISSING
 """The default of an option that must be given."""
@@ -81,7 +85,8 @@ class Setting:
         if self.type is tuple and isinstance(value, list | range):
             return tuple(value)
         if self.type is float and isinstance(value, Real) and not isinstance(value, bool):
-            return float(value)
+            with suppress(OverflowError):  # then it is refused as it is
+                return float(value)
         if self.type is int and isinstance(value, Integral) and not isinstance(value, bool):
             return int(value)
         return value
@@ -109,7 +114,13 @@ class Setting:
         high = value <= (inf if self.most is None else self.most)
         over = self.above is None or value > self.above
         under = self.below is None or value < self.below
-        return bool(isfinite(value) and low and high and over and under)
+        if isinstance(value, Integral) and abs(int(value)) > COUNTED:
+            return False
+        try:
+            finite = isfinite(value)
+        except OverflowError:
+            return False
+        return bool(finite and low and high and over and under)
 
     @property
     def allowed(self) -> str:

@@ -38,6 +38,7 @@ class Input(Settings):
         None,
         "Of pictures: pixels a side that are read; fewer are faster. Default: as it learned.",
         least=8,
+        most=4096,
         items="image",
         panel=INPUT,
     )
@@ -45,6 +46,7 @@ class Input(Settings):
         None,
         "Of pictures; adapts the first convolution. Default: the backbone's, or an array's.",
         least=1,
+        most=4096,
         items="image",
         panel=INPUT,
     )
@@ -59,6 +61,7 @@ class Input(Settings):
         None,
         "Of texts: tokens that are read. Default: the backbone's limit.",
         least=1,
+        most=1 << 24,
         items="text",
         panel=INPUT,
     )
@@ -75,7 +78,7 @@ class Passes(Settings):
     """How often items come by, and how many at once."""
 
     epochs: int | None = _trained(None, "Passes; default by size.", least=1)
-    batch: int = _trained(32, "Examples a step.", least=1)
+    batch: int = _trained(32, "Examples a step.", least=1, most=1 << 24)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,7 @@ class Steps(Passes):
         8.0,
         "GB on disk that activations may take; 0 keeps none.",
         least=0,
+        most=1e9,
         panel=KEPT,
         decides=False,
     )
@@ -199,7 +203,7 @@ class Options(Steps, Input):
     blend: bool = _trained(
         False, "End between the weights before and after, as the inner part chooses."
     )
-    rank: int = _trained(8, "Rank of the adapters.", least=1, by="field")
+    rank: int = _trained(8, "Rank of the adapters.", least=1, most=1 << 16, by="field")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +258,12 @@ class Reading(Texts, Beside):
         choices=("image", "text"),
         panel=TABLES,
     )
+    encoding: str | None = option(
+        None, "Of text files and tables: utf-8, cp1250 ... Default: found by looking.", panel=TABLES
+    )
+    anywhere: bool = option(
+        False, "Whether a table may name pictures outside of its own folder.", panel=TABLES
+    )
     labelled: bool = option(
         True, "Whether items have labels; without, all that lies there is read."
     )
@@ -270,7 +280,7 @@ class Placed(Settings):
 class Seeded(Settings):
     """What is random."""
 
-    seed: int = option(0, "Of everything random.", least=0)
+    seed: int = option(0, "Of everything random.", least=0, most=(1 << 63) - 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headstart.tasks.shown import Block, named, percent, span
@@ -67,15 +67,16 @@ def _tone(n: int, of: int, *, good: bool) -> float:
     return share if good else -share
 
 
-def _confused_pairs(names: Sequence[str], counts: list[list[int]]) -> Block:
-    pairs = sorted(
-        (
-            (n, c, other)
-            for c, line in enumerate(counts)
-            for other, n in enumerate(line)
-            if n and c != other
-        ),
-        reverse=True,
-    )[:20]
-    rows = [[names[c], names[other], str(n)] for n, c, other in pairs]
+def _confused_pairs(names: Sequence[str], counts: Any) -> Block:
+    found = sorted(((n, c, other) for c, other, n in pairs(counts) if c != other), reverse=True)
+    rows = [[names[c], names[other], str(n)] for n, c, other in found[:20]]
     return Block("Most confused", ["is", "taken for", "times"], rows)
+
+
+def pairs(counts: Any) -> Iterator[tuple[int, int, int]]:
+    """Yield true class, answered class and how often, of the confusion in either of its forms."""
+    if isinstance(counts, dict):
+        yield from counts["pairs"]
+        return
+    for c, line in enumerate(counts):
+        yield from ((c, other, n) for other, n in enumerate(line) if n)

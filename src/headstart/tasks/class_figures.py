@@ -12,6 +12,10 @@ from headstart.tasks.intervals import of_parts, wilson
 from headstart.tasks.task import Indices as Labels
 from headstart.tasks.task import Matrix
 
+MOST_DENSE = 100
+"""Classes up to which the confusion is kept with all its cells, and not as
+``{"pairs": [[true class, answered class, count], ...]}``."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -56,12 +60,11 @@ class Evaluation:
         They are None for a class of which no item was measured.
         """
         rows = []
-        for c, name in enumerate(self.classes):
-            hit, n, answered = (
-                int(self.confusion[c, c]),
-                int(self.confusion[c].sum()),
-                int(self.confusion[:, c].sum()),
-            )
+        hits, sizes, given = (
+            counts.tolist()
+            for counts in (self.confusion.diagonal(), self.confusion.sum(1), self.confusion.sum(0))
+        )
+        for name, hit, n, answered in zip(self.classes, hits, sizes, given, strict=True):
             if not n:  # nothing is known of it, and 0 % would be a figure
                 precision = 0.0 if answered else None
                 unknown = {"precision": precision, "recall": None, "interval": None, "f1": None}
@@ -101,11 +104,19 @@ class Evaluation:
             **self.beside(),
             "n": self.n,
             "per_class": self.per_class(),
-            "confusion": self.confusion.tolist(),
+            "confusion": self._counts(),
             "log_loss": self.log_loss,
             "calibration_error": self.calibration_error,
             "reliability": list(self.reliability),
         }
+
+    def _counts(self) -> list[list[int]] | dict[str, list[list[int]]]:
+        """Return the confusion, of many classes by its few pairs: 5,000 have 25 million cells."""
+        if len(self.classes) <= MOST_DENSE:
+            return list(self.confusion.tolist())
+        at = np.argwhere(self.confusion)
+        counts = self.confusion[at[:, 0], at[:, 1]]
+        return {"pairs": np.column_stack([at, counts]).tolist()}
 
     def brief(self) -> dict[str, Any]:
         """Return the part of the figures that a fit prints."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.errors import DataError, nearest
+from headstart.progress import log
 from headstart.tasks import class_figures, drawing, scores
 from headstart.tasks.cells import Cells
 from headstart.tasks.class_blocks import blocks
@@ -78,6 +80,7 @@ class Classes(Task):
         """Number the cells in the order of `in_order`; numbers of a measurement are refused."""
         names = in_order(cells.values)
         _refuse_numbers(cells, names)
+        _tell_look_alikes(cells, names)
         index = {name: i for i, name in enumerate(names)}
         numbers = np.array([index[value] for value in cells.values], np.int64)
         return Targets(cls(names), numbers[cells.codes]), {}
@@ -355,6 +358,26 @@ def _value(name: str) -> float:
     if math.isnan(value := float(name)):
         raise ValueError("what is not a number has no place among numbers")
     return value
+
+
+def _tell_look_alikes(cells: Cells, names: tuple[str, ...]) -> None:
+    """Say which names a reader takes for one: they stay apart, for nobody knows better."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        if not name.isascii():
+            alike.setdefault(_as_read(name), []).append(name)
+    plain = {name for name in names if name.isascii()}
+    for shown, written in alike.items():
+        several = [*written, *({shown} & plain)]
+        if len(several) > 1:
+            said = ", ".join(ascii(name) for name in several)
+            log.warning("%s: %s look alike, and are taken for different classes", cells.where, said)
+
+
+def _as_read(name: str) -> str:
+    """Return ``name`` in the one form of those that look so, without what cannot be seen."""
+    whole = unicodedata.normalize("NFKC", name)
+    return "".join(sign for sign in whole if unicodedata.category(sign) != "Cf").strip()
 
 
 def _refuse_numbers(cells: Cells, names: tuple[str, ...]) -> None:

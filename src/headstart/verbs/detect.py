@@ -31,6 +31,7 @@ from headstart.detection.audit import Checked, check
 from headstart.detection.learn import learn
 from headstart.detection.model import Finder
 from headstart.errors import BundleError, DataError, UsageError
+from headstart.place import claimed
 from headstart.progress import log
 from headstart.settings.option import require_read
 from headstart.settings.table import Beside, Detecting, Finding, Input, Rating
@@ -61,11 +62,17 @@ def fit(data: str | Path, run: Detecting) -> Fit:
         DataError: nothing sensible can be trained on.
         BackboneError: the backbone is not here, or has no maps.
     """
-    start = time.perf_counter()
     box_figures.require()
     _require_read(run)
-    if run.out:
-        bundles.check_target(run.out)
+    if run.out is None:
+        return _fit(data, run)
+    bundles.check_target(run.out)
+    with claimed(run.out):
+        return _fit(data, run)
+
+
+def _fit(data: str | Path, run: Detecting) -> Fit:
+    start = time.perf_counter()
     notes: list[str] = []
     checked = check(reading.read(data, run.images))
     for note in checked.notes:

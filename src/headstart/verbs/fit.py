@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from headstart import bundle as bundles
 from headstart.backbones.choice import backbone_name, entries_for, require_learners, say
@@ -25,10 +26,11 @@ from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset
 from headstart.data.reading import given
 from headstart.data.split import Split, draw, require_held_out, split
-from headstart.errors import DataError, UsageError
+from headstart.errors import BundleError, DataError, UsageError
 from headstart.evaluation.forgetting import forgetting
 from headstart.findings import Finding
 from headstart.model import Model
+from headstart.place import claimed, filled, require_room
 from headstart.settings.table import Fitting, Reading
 from headstart.settings.taking import takes
 from headstart.store import digest, written_aside
@@ -163,17 +165,40 @@ class Fit(Shown):
         }
 
     def save(self, path: str | Path) -> Bundle:
-        """Write the bundle to the folder ``path``, with its report, and return it loaded."""
+        """Write the bundle to the folder ``path``, with its report, and return it loaded.
+
+        Raises:
+            BundleError: the folder holds something else, cannot be written to, or another run
+                writes there; or the model's numbers are not finite.
+        """
         folder = Path(path)
-        facts = {
+        bundles.check_target(folder)
+        with claimed(folder):
+            return self._written(folder)
+
+    def _written(self, folder: Path) -> Bundle:
+        """Write to a folder that is claimed: all of it, or nothing."""
+        try:
+            with filled(folder) as aside:
+                made = bundles.save(self.model, aside, self._facts())
+                self.audit.write_skipped(aside / "skipped.csv")
+                seen = np.concatenate(self.parts) if self.refitted else self.parts.train
+                trained.save(aside, self.audit.digests[seen])
+                self._write_page(made, folder)
+        except (OSError, SafetensorError) as error:
+            raise BundleError(f"the model cannot be saved in {folder}: {error}") from error
+        bundles.remember(made, self.dataset.root, self.reading)
+        return bundles.load(folder)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
             "strategy": self.fitted.strategy,
             "history": self.fitted.history,
             "metrics": self.evaluation.to_json(),
             "errors": self.errors,
             "data": {
-                "root": str(self.dataset.root.resolve()),
+                "root": self.dataset.root.resolve().name,
                 "columns": list(self.dataset.columns),
-                "reading": {k: _plain(v) for k, v in self.reading.items() if v is not None},
                 "fingerprint": digest(*self.audit.digests[self.parts.train].tolist()).hex(),
                 "n_train": len(self.parts.train),
                 "n_val": len(self.parts.held_out),
@@ -188,18 +213,12 @@ class Fit(Shown):
             "skipped": [one._asdict() for one in self.audit.rejected],
             "versions": gathering.versions(),
         }
-        made = bundles.save(self.model, folder, facts)
-        self.audit.write_skipped(folder / "skipped.csv")
-        seen = np.concatenate(self.parts) if self.refitted else self.parts.train
-        trained.save(folder, self.audit.digests[seen])
-        self._write_page(made)
-        return made
 
-    def _write_page(self, made: Bundle) -> None:
+    def _write_page(self, made: Bundle, folder: Path) -> None:
         from headstart.report.fit_page import page
         from headstart.report.words import Words, language
 
-        more = {**gathered(self), "folder": made.path.resolve().name}
+        more = {**gathered(self), "folder": folder.resolve().name}
         if found := gathering.filters(self.model, made.tensors if self.fitted.history else {}):
             more["filters"] = found
         with written_aside(made.path / "report.html") as aside:
@@ -225,6 +244,14 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
     >>> fit(from_items(pictures, ["blank"] * 4 + ["line"] * 4), shots=2).accuracy
     1.0
     """
+    if run.out is None:
+        return _fit(data, labels, run)
+    bundles.check_target(run.out)
+    with claimed(run.out):
+        return _fit(data, labels, run)
+
+
+def _fit(data: Any, labels: Any, run: Fitting) -> Fit:
     start = time.perf_counter()
     auto: Auto | None = None
     if run.strategy == AUTO:
@@ -235,8 +262,6 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
     (strategy,), device = strategies([run.strategy], run), pick(run.device)
     require_earlier(strategy, run.strategy, run.probe is not None)
     require_rest(run)
-    if run.out:
-        bundles.check_target(run.out)
     dataset = given(data, labels, run)
     require_kinds([run.strategy], [strategy], dataset.kind)
     require_targets([strategy], dataset.known)
@@ -244,6 +269,8 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
     entries = entries_for(run.backbone, dataset, run, run.seed, notes)
     require_learners(run, entries)
     require_learned([run.strategy], [strategy], [one.name for one in entries if not one.ready])
+    if run.out:
+        require_room(run.out, sum(e.weights.stat().st_size for e in entries if e.weights))
     how: dict[str, Any] = {"device": device, "seed": run.seed}
     found, (features,) = look(dataset, [entries], solves=strategy.solves, **how)
     dataset = found.dataset
@@ -263,7 +290,7 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
         fitted, outcome = with_unlabelled(fitted, found, parts, entries, run, features, earlier)
         say(notes, outcome.sentence())
     described = fitted.model.described(dataset, parts.held_out, features=features, device=device)
-    outputs = fitted.model.head.logits(described)
+    outputs = fitted.model.numbers(described)
     made = _checked(_result(fitted, found, parts, outputs, features, notes), features)
     made = replace(made, unlabelled=outcome.to_json() if outcome else None)
     if earlier is not None:
@@ -425,9 +452,3 @@ def worst(task: Task, held_out: Dataset, outputs: Matrix) -> list[dict[str, Any]
         | ({"text": gathering.beginning(held_out, i)} if held_out.kind == "text" else {})
         for i, facts in rows
     ]
-
-
-def _plain(option: Any) -> Any:
-    if isinstance(option, bool):
-        return option
-    return list(option) if isinstance(option, list | tuple) else str(option)

@@ -11,7 +11,7 @@ import numpy as np
 from headstart.boundary.extract import extract
 from headstart.bundle import Bundle, load
 from headstart.data.reading import read
-from headstart.errors import BundleError, DataError, unknown
+from headstart.errors import BundleError, DataError, UsageError, unknown
 from headstart.report import pictures
 from headstart.report.terminal import mistake
 from headstart.settings.table import Showing
@@ -32,11 +32,18 @@ def show(bundle: str | Path | Bundle, what: str, run: Showing) -> dict[str, Any]
         raise unknown("picture", what, PICTURES)
     loaded = bundle if isinstance(bundle, Bundle) else load(bundle)
     target = run.out or loaded.path / f"{what}.png"
-    root = Path(run.data or loaded.facts["data"]["root"])
-    return {"out": str(target)} | PICTURES[what](loaded, root, target)
+    return {"out": str(target)} | PICTURES[what](loaded, run.data, target)
 
 
-def _filters(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
+def _root(bundle: Bundle, given: Path | None) -> Path:
+    """Return where the data are: where the user says, else where this machine fitted on them."""
+    known = given or (bundle.origin.root if bundle.origin else None)
+    if known is None:
+        raise UsageError(f"{bundle.path} was not fitted here; say where its data are with --data.")
+    return known
+
+
+def _filters(bundle: Bundle, given: Path | None, out: Path) -> dict[str, Any]:
     if bundle.kind != "image":
         raise BundleError("filters are of image models; this one is for texts.")
     before = bundle.tensors.get("before.first_convolution")
@@ -56,7 +63,7 @@ def _first_kernel(bundle: Bundle) -> Any:
     return first_convolution(net)[1].weight.detach().numpy()
 
 
-def _errors(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
+def _errors(bundle: Bundle, given: Path | None, out: Path) -> dict[str, Any]:
     rows = bundle.facts.get("errors", [])
     if not rows:
         line = "no mistakes on the held-out items; nothing was drawn"
@@ -64,6 +71,7 @@ def _errors(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
     lines = [mistake(bundle.model.task, row) for row in rows[:24]]
     if bundle.kind == "text":
         return {"out": None, "errors": rows, "lines": lines}
+    root = _root(bundle, given)
     # The items of a table are named from the folder that it lies in.
     found = pictures.errors(rows, root.parent if root.is_file() else root, out)
     if found < min(24, len(rows)):
@@ -71,8 +79,9 @@ def _errors(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
     return {"errors": rows, "lines": lines}
 
 
-def _embedding(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
-    dataset = read(root, **bundle.facts["data"].get("reading", {}))
+def _embedding(bundle: Bundle, given: Path | None, out: Path) -> dict[str, Any]:
+    root = _root(bundle, given)
+    dataset = read(root, **(bundle.origin.reading if bundle.origin else {}))
     held_out = [i for i in range(len(dataset)) if dataset.splits[i] in ("val", "test")]
     dataset = dataset.take(held_out) if held_out else dataset
     found, features = extract(dataset, bundle.model.entries, seed=bundle.model.seed)
@@ -88,7 +97,7 @@ def _embedding(bundle: Bundle, root: Path, out: Path) -> dict[str, Any]:
     return {"variance": share, "lines": [line]}
 
 
-PICTURES: dict[str, Callable[[Bundle, Path, Path], dict[str, Any]]] = {
+PICTURES: dict[str, Callable[[Bundle, Path | None, Path], dict[str, Any]]] = {
     "filters": _filters,
     "errors": _errors,
     "embedding": _embedding,
