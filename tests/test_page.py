@@ -117,7 +117,7 @@ def test_chinese() -> None:
         page = made(NAMES, kind, "zh")
         assert '<html lang="zh-CN">' in page
         assert "采信之前" in page and "蜜蜂与大黄蜂" in page
-    assert "建议采用 frozen（torchvision:network_0）：预计正确率 90.0 %" in page
+    assert "建议采用 frozen（torchvision:network_0）：预计正确率 90.0 %（95%：85.0–95.0）" in page
     for english, chinese in CHINESE.items():
         assert fields(english) == fields(chinese), english
     assert set(TITLES.values()) <= CHINESE.keys()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from headstart.report.chinese import CHINESE
 from headstart.wording import Said, plain
 
 LANGUAGES = ("en", "zh")
+
+_SPAN = re.compile(r"-?[\d.]+ to -?[\d.]+")
 
 
 def language(asked: str | None) -> str:
@@ -54,7 +57,9 @@ class Words:
     def _value(self, value: Any) -> Any:
         if isinstance(value, Said):
             return self(value)
-        return CHINESE.get(value, value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return self.span(value) if _SPAN.fullmatch(value) else CHINESE.get(value, value)
 
     def span(self, said: str) -> str:
         """Return an interval, written ``low to high``, as this language has it."""

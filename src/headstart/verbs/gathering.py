@@ -19,6 +19,7 @@ from headstart.findings import Finding
 from headstart.model import Model
 from headstart.report.sections import SUSPECTS, shell
 from headstart.report.thumbnails import thumbnails
+from headstart.report.tsne import tsne
 from headstart.settings.option import Settings, table
 from headstart.tasks.intervals import wilson
 from headstart.tasks.task import Indices, Matrix
@@ -159,16 +160,9 @@ def feature_map(
         "variance": float((spread[:2] ** 2).sum()) / total,
     }
     if len(held_out) <= NEAR:
-        found["tsne"] = _rounded(_near(scaled[:, :30]))
+        perplexity = min(30.0, (len(held_out) - 1) / 3)
+        found["tsne"] = _rounded(tsne(scaled[:, :30], perplexity))
     return found
-
-
-def _near(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    from sklearn.manifold import TSNE
-
-    perplexity = min(30.0, (len(x) - 1) / 3)
-    found = TSNE(init="pca", perplexity=perplexity, random_state=0, max_iter=500).fit_transform(x)
-    return np.asarray(found, np.float64)
 
 
 def _rounded(points: npt.NDArray[np.float64]) -> list[list[float]]:
