@@ -31,7 +31,8 @@ def printed() -> Dataset:
     """Digits drawn from fonts, lightly warped: 40 of each."""
     import torch
 
-    from headstart.pretraining.glyphs import build_bank, draw, font_files, glyphs_of
+    from headstart.pretraining.characters import build_bank, font_files, glyphs_of
+    from headstart.pretraining.strokes import draw
 
     wanted = [g for f in font_files() for g in glyphs_of(f) if g.character in "0123456789"]
     bank = build_bank(wanted)

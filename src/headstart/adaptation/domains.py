@@ -79,8 +79,9 @@ def read_target(target: Any, run: Adapting, source: Dataset) -> Dataset:
 
 
 def _told(run: Adapting, source: Dataset, *, labelled: bool) -> Adapting:
-    task = source.known.task.name if labelled else None
-    return replace(run, kind=source.kind, task=task, labelled=labelled)
+    if labelled:
+        return replace(run, task=source.known.task.name)
+    return replace(run, kind=source.kind, task=None, labelled=False)
 
 
 def require_classes(source: Dataset) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -54,11 +55,8 @@ def own_statistics(
     return replace(entry, name=named, weights=path, digest=name, num_classes=0, prefix="")
 
 
-def _save(net: nn.Module, path: object) -> None:
-    from pathlib import Path
-
+def _save(net: nn.Module, path: Path) -> None:
     from safetensors.torch import save_file
 
-    assert isinstance(path, Path)
     with written_aside(path) as aside:
         save_file({k: v.cpu().contiguous() for k, v in net.state_dict().items()}, aside)
