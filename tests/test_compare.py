@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +259,25 @@ def test_a_budget_is_kept_by_all_workers(glyph_graph: Any) -> None:
     assert (len(result.runs), result.unfinished) == (1, 8)
 
 
-def _dies(bench: Any, workers: int) -> None:
+@pytest.mark.slow
+def test_processes_that_do_not_look_at_the_clock_end_too(
+    monkeypatch: pytest.MonkeyPatch, glyph_graph: Any
+) -> None:
+    monkeypatch.setattr(module, "_work", _sleeps)
+    noise = np.random.default_rng(0).integers(0, 255, (40, 8, 8)).astype(np.uint8)
+    data = from_items(noise, ["a", "b"] * 20)
+    found = headstart.compare(
+        data, strategies=["frozen", "partial:-1"], draws=2, budget=8.0, val=0.5, workers=2
+    )
+    assert {run.strategy for run in found.runs} == {"frozen"}
+    assert found.unfinished == 2
+
+
+def _sleeps(job: Any, moment: float) -> None:
+    threading.Event().wait(600)
+
+
+def _dies(bench: Any, workers: int, moment: float) -> None:
     os._exit(9)  # as a process does that the system kills
 
 

@@ -237,11 +237,17 @@ def test_plans_and_strategies_are_values() -> None:
         ("first", "write 'first:2'"),
         ("first:all", "'all' is not a whole number; write for example 'first:2'"),
         ("lp_ft", "did you mean 'lp-ft'"),
+        ("frozen:ldaa", "did you mean 'lda'"),
     ],
 )
 def test_wrong_names(name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         strategy(name)
+
+
+def test_the_head_may_stand_in_the_name() -> None:
+    assert strategy("frozen:lda").plan(4, 9, Options(head="svm")).solver == "lda"
+    assert strategy("frozen").plan(4, 9, Options(head="svm")).solver == "svm"
 
 
 def test_every_strategy_says_when_to_use_it() -> None:

@@ -30,6 +30,10 @@ Candidate = tuple[str, tuple[Entry, ...], Features | None]
 """A backbone's name, its entries, and their features if some strategy solves on features."""
 
 
+GRACE = 2.0
+"""Seconds after the end of a budget that other processes have to end by themselves."""
+
+
 def compare(
     dataset: Dataset,
     design: Design,
@@ -65,8 +69,11 @@ def compare(
     jobs = [job for job in _jobs(bench, run) if (*bench.cell(job), job.draw) not in finished]
     result = Comparison(tuple(done), HeldOut.of(dataset, design.held_out), len(jobs))
     first = True
-    with _Crew(bench, workers) as crew:
-        for batch in _rounds(bench, jobs, races=moment < inf):
+    rounds = _rounds(bench, jobs, races=moment < inf)
+    # The first run is done whatever the budget, so nobody may end it.
+    cheap = bool(rounds) and bench.solves(rounds[0][0])
+    with _Crew(bench, workers, moment if cheap else inf) as crew:
+        for batch in rounds:
             kept = _worth(bench, batch, result) if moment < inf else batch
             dropped = {bench.cell(job) for job in batch} - {bench.cell(job) for job in kept}
             result = replace(result, stopped=result.stopped | dropped)
@@ -107,7 +114,13 @@ def _worth(bench: _Bench, batch: Sequence[_Job], result: Comparison) -> list[_Jo
     found = samples(result.runs, result.kind.share)
     lost = racing.hopeless(found) | result.stopped
     open_ = racing.room(found)
-    return [job for job in batch if bench.cell(job) not in lost and (open_ or bench.solves(job))]
+    begun = {cell for cell in found if cell not in lost}
+    return [
+        job
+        for job in batch
+        if bench.cell(job) in begun
+        or (bench.cell(job) not in lost and (open_ or bench.solves(job)))
+    ]
 
 
 @dataclass(frozen=True)
@@ -180,8 +193,8 @@ class _Bench:
 class _Crew:
     """Who runs jobs: this process, and others beside it for what trains."""
 
-    def __init__(self, bench: _Bench, workers: int) -> None:
-        self._bench, self._workers = bench, workers
+    def __init__(self, bench: _Bench, workers: int, moment: float) -> None:
+        self._bench, self._workers, self._moment = bench, workers, moment
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -200,6 +213,8 @@ class _Crew:
                 if found:
                     yield found
         except BrokenProcessPool as error:
+            if time.monotonic() > self._moment:
+                return  # they ended themselves, see `_enter`
             raise HeadstartError(
                 f"one of {self._workers} fits side by side was killed, probably for want of "
                 "memory; try --workers 1."
@@ -217,7 +232,7 @@ class _Crew:
                 self._workers,
                 get_context("spawn"),
                 initializer=_enter,
-                initargs=(light, self._workers),
+                initargs=(light, self._workers, self._moment),
             )
         return self._pool.submit(_work, job, end)
 
@@ -226,7 +241,12 @@ _entered: list[_Bench] = []
 """In a worker process: the bench that it was started with."""
 
 
-def _enter(bench: _Bench, workers: int) -> None:
+def _enter(bench: _Bench, workers: int, moment: float) -> None:
+    if moment < inf:
+        # Whatever it is at then: not all work looks at the clock.
+        timer = threading.Timer(moment + GRACE - time.monotonic(), os._exit, [1])
+        timer.daemon = True
+        timer.start()
     import torch
 
     # Each process has its share of the cores; more threads would wait for each other.

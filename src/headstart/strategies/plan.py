@@ -159,6 +159,9 @@ class Strategy(ABC):
     """How its name is written where it takes a number, ``partial:-3`` say; None where it does not.
     """
 
+    names_head = False
+    """Whether the name of a head may stand behind a colon in its name."""
+
     @abstractmethod
     def plan(self, n_blocks: int, n_train: int, options: Options) -> Plan:
         """Return the plan for a backbone of ``n_blocks`` blocks and ``n_train`` examples."""

@@ -55,7 +55,7 @@ OFFERED = {
 
 
 def strategy(name: str, options: Options | None = None) -> Strategy:
-    """Return the strategy that ``name`` describes: a name, with ``:K`` where it takes one.
+    """Return the strategy that ``name`` describes: a name, with ``:K`` or ``:HEAD`` where it fits.
 
     Its own numbers are handed over from the ``options`` of the same names.
 
@@ -66,11 +66,17 @@ def strategy(name: str, options: Options | None = None) -> Strategy:
     Partial(k=-3)
     >>> strategy("lora", Options(rank=4))
     LowRank(rank=4)
+    >>> strategy("frozen:lda")
+    Frozen(solver='lda')
     """
     short, colon, number = name.partition(":")
     if short not in STRATEGIES:
         raise unknown("strategy", name, STRATEGIES)
     make: Callable[..., Strategy] = STRATEGIES[short]
+    if colon and STRATEGIES[short].names_head:
+        if number not in (OWN, *SOLVERS):
+            raise unknown("head", number, (OWN, *SOLVERS))
+        return make(number)
     example = STRATEGIES[short].example
     if bool(example) != bool(colon):
         raise UsageError(f"strategy '{name}': write '{example or short}'.")
