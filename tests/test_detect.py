@@ -140,10 +140,10 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_learns_and_answers_in_pixels_and_ids(scenes: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    made = detect.fit(scenes, out=out, **FEW | {"epochs": 20})
+    made = detect.fit(scenes, out=out, **FEW | {"epochs": 14})
     losses = [row["loss"] for row in made.fitted.history]
     assert losses[-1] < 0.6 * losses[0]
-    assert made.evaluation.value > 0.5
+    assert made.evaluation.value > 0.3
     assert made.fitted.strategy == "partial:2" and made.cache["misses"] > 0
     assert any(note.startswith("training will take about") for note in made.notes)
 
@@ -164,6 +164,11 @@ def test_it_learns_and_answers_in_pixels_and_ids(scenes: Path, tmp_path: Path) -
     assert all(0 <= end <= 64 for box in whole["boxes"] for end in box["box"])
     (plain,) = headstart.predict(out, scenes / "val" / "0.png")  # the usual door answers as well
     assert plain["boxes"] == whole["boxes"]
+    with pytest.raises(UsageError, match="top_k is for answers of one label"):
+        headstart.predict(out, scenes / "val" / "0.png", top_k=2)
+    with pytest.raises(BundleError, match="`headstart detect evaluate` measures it"):
+        headstart.evaluate(out, scenes)
+    assert headstart.show(out, "errors")["lines"]
     figures, rejected = detect.evaluate(loaded, scenes)
     assert figures.figures["map50"] == pytest.approx(made.evaluation.value, abs=1e-3)
     assert rejected == ()

@@ -258,9 +258,14 @@ class Boxes(Task):
             for found, truth in zip(outputs, values, strict=True)
         ]
         order = sorted(range(len(counted)), key=lambda i: -sum(counted[i]))[:most]
+        said = [self.said(row) or "nothing" for row in self.said_of(outputs[order])]
         return [
-            (i, {"missed": counted[i][0], "wrong": counted[i][1], "label": self.said(values[i])})
-            for i in order
+            (
+                i,
+                {"missed": counted[i][0], "wrong": counted[i][1], "predicted": found}
+                | {"label": self.said(values[i]) or "nothing"},
+            )
+            for i, found in zip(order, said, strict=True)
             if sum(counted[i])
         ]
 
@@ -285,7 +290,7 @@ class Boxes(Task):
     def mistake(self, row: Mapping[str, Any]) -> str:
         """Return how many were missed and how many are wrong."""
         said = [f"{row[key]} {key}" for key in ("missed", "wrong") if row[key]]
-        return f"{', '.join(said)}; shows {row['label'] or 'nothing'}"
+        return f"{', '.join(said)}; shows {row['label']}"
 
     def coloured(self, values: Values) -> tuple[Indices, Sequence[str]]:
         """Return the class that a picture shows most, as its colour."""

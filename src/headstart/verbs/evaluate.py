@@ -17,7 +17,7 @@ from headstart.bundle import Bundle
 from headstart.compute.device import pick
 from headstart.data.dataset import Dataset, Rejected
 from headstart.data.reading import given
-from headstart.errors import DataError, nearest
+from headstart.errors import BundleError, DataError, nearest
 from headstart.model import Model
 from headstart.progress import log
 from headstart.settings.table import Evaluating
@@ -90,9 +90,12 @@ def evaluate(
     model was trained on are counted, and the figures of the others stand beside those of all.
 
     Raises:
+        BundleError: it is a detector.
         DataError: none of the targets is one that the bundle knows.
     """
     loaded = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
+    if "detector" in loaded.facts:
+        raise BundleError(f"{loaded.path} finds boxes; `headstart detect evaluate` measures it.")
     model, chosen = loaded.model, pick(run.device)
     told = run if isinstance(data, Dataset) else _told(run, model)
     dataset = given(data, labels, told, model.kind)

@@ -108,5 +108,7 @@ def _with_top(answer: dict[str, Any], k: int) -> dict[str, Any]:
     """Return the answer with the ``k`` likeliest labels as ``top``; of equals the first comes."""
     if "error" in answer:
         return answer
+    if "probabilities" not in answer:
+        raise UsageError("top_k is for answers of one label; boxes have all that is likely.")
     likeliest = sorted(answer["probabilities"].items(), key=lambda one: -one[1])[:k]
     return answer | {"top": [{"label": label, "probability": p} for label, p in likeliest]}
