@@ -124,8 +124,10 @@ def test_answers_stay_on_their_line(capsys: pytest.CaptureFixture[str]) -> None:
 
     answer = {"item": "a\tb\nc\x1b[2J", "label": "x\u202ey\n", "probability": 0.5}
     predictions(Classes(("x",)), [answer, {"item": "ok", "error": "no\nsuch"}])
-    lines = capsys.readouterr().out.split("\n")
-    assert [line.count("\t") for line in lines] == [2, 2, 0]
+    shown = capsys.readouterr()
+    lines = shown.out.split("\n")
+    assert [line.count("\t") for line in lines] == [2, 0]
+    assert shown.err == "ok: no\\nsuch\n"
     assert "\x1b" not in lines[0] and "\u202e" not in lines[0]
 
 
