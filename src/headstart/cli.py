@@ -68,7 +68,11 @@ ITEMS = Annotated[
         metavar="ITEM...", help="Files, folders, tables, sentences; - for lines of text."
     ),
 ]
-WHAT = Annotated[str, typer.Argument(help="filters, errors or embedding.")]
+BUNDLES = Annotated[
+    list[Path],
+    typer.Argument(metavar="BUNDLE...", help="Folders that fit made; several for filters alone."),
+]
+WHAT = Annotated[str, typer.Argument(metavar="WHAT", help="filters, errors, embedding or batch.")]
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="See `headstart backbones`.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
@@ -319,9 +323,9 @@ def features(as_json: bool, given: dict[str, Any]) -> None:
         print(f"{result['n']} vectors of length {result['n_features']}: {result['out']}")
 
 
-@command("show", bundle=BUNDLE, what=WHAT)
+@command("show", bundle=BUNDLES, what=WHAT)
 def show(as_json: bool, given: dict[str, Any]) -> None:
-    """Draw what a saved model learned: first filters, worst errors, embedding."""
+    """Draw what a saved model learned: filters, errors, embedding; or what training sees."""
     import headstart
 
     result = headstart.show(**given)

@@ -48,6 +48,9 @@ RATE = 4e-3
 EPOCH = 100
 """Steps after which a line is said."""
 
+SETTLING = 1024
+"""Pictures that tell batch norm its statistics at the end."""
+
 DIGITS = 10  # the first ten classes
 DIGIT_SHARE = 0.3  # of the training images: digits are what most small targets hold
 
@@ -101,6 +104,9 @@ class Characters(Supervised):
         super().__init__(scene.head, targets, scene.job.fit, batch=BATCH, seed=scene.job.seed)
         self.steps = EPOCH
         self.shares = weights(targets.values)
+        # Batch norm must know the characters as often as training sees them.
+        rng = np.random.default_rng([self.seed, 29])
+        self.settling = rng.choice(self.reads, SETTLING, p=self.shares)
 
     def order(self, epoch: int) -> list[Indices]:
         """Return batches drawn with replacement."""
@@ -159,11 +165,23 @@ def train(bank: Bank, steps: int, seed: int, say: Callable[[str], None]) -> Read
         everything[:0],
         Options(weight_decay=0.05),
         seed,
+        probe=random_head(backbone.n_features, seed),
         objectives={"characters": Characters},
     )
     trained = run_loop(backbone, inputs, job, say=say)
     assert trained.head is not None
     return Reader(backbone, trained.head)
+
+
+def random_head(n_features: int, seed: int) -> Head:
+    """Return a head to start from, as drawn by `torch.nn.Linear`.
+
+    From zero, as heads of few classes start, a thousand classes took many steps to part.
+    """
+    rng, most = np.random.default_rng([seed, 31]), n_features**-0.5
+    weight = rng.uniform(-most, most, (len(CLASSES), n_features))
+    bias = rng.uniform(-most, most, len(CLASSES))
+    return Head(weight.astype(np.float32), bias.astype(np.float32))
 
 
 def describe(sha256: str, accuracy: float, steps: int, seed: int) -> dict[str, Any]:

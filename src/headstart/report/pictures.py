@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import matplotlib.font_manager
@@ -235,26 +236,71 @@ def filters(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32], pat
     three channels are drawn in colour, others by the mean of their channels. The change is
     |after - before| / |before|.
     """
-    change = float(np.linalg.norm(after - before) / max(float(np.linalg.norm(before)), 1e-12))
-    shown = min(64, len(before))
-    columns = 8 if shown <= 32 else 12
-    rows = -(-shown // columns)
-    figure = _figure(9.6, 0.42 * rows + 1.0)
-    top = float(max(np.abs(before).max(), np.abs(after).max())) or 1.0
-    for part, kernel, title in zip(
-        np.ravel(np.asarray(figure.subfigures(1, 2, wspace=0.04))),
-        (before, after),
-        ("before", f"after (changed by {100 * change:.2f} %)"),
-        strict=True,
-    ):
+    change = relative_change(before, after)
+    beside({"before": before, f"after (changed by {100 * change:.2f} %)": after}, path)
+    return change
+
+
+def relative_change(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> float:
+    """Return |after - before| / |before|.
+
+    >>> relative_change(np.ones(4, np.float32), 3 * np.ones(4, np.float32))
+    2.0
+    """
+    return float(np.linalg.norm(after - before) / max(float(np.linalg.norm(before)), 1e-12))
+
+
+def beside(kernels: dict[str, npt.NDArray[np.float32]], path: Path) -> None:
+    """Draw the filters of several first convolutions side by side, each under its name.
+
+    Each is of shape (filters, channels, height, width); they share one scale. Of many, the first
+    64 are drawn.
+    """
+    shown = {name: min(64, len(kernel)) for name, kernel in kernels.items()}
+    columns = 8 if max(shown.values()) <= 32 or len(kernels) > 2 else 12
+    rows = -(-max(shown.values()) // columns)
+    figure = _figure(max(9.6, 4.2 * len(kernels)), 0.42 * rows + 1.0)
+    top = max(float(np.abs(kernel).max()) for kernel in kernels.values()) or 1.0
+    parts = np.ravel(np.asarray(figure.subfigures(1, len(kernels), wspace=0.04)))
+    for part, (title, kernel) in zip(parts, kernels.items(), strict=True):
         part.suptitle(title, fontsize=11, **_text())
         grid = part.subplots(rows, columns, squeeze=False).flat
         for number, axes in enumerate(grid):
             axes.axis("off")
-            if number < shown:
+            if number < shown[title]:
                 _kernel(axes, kernel[number], top)
     _save(figure, path)
-    return change
+
+
+def batch(rows: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]], path: Path) -> None:
+    """Draw items as a network sees them, one a row: as it is, then its random views.
+
+    Args:
+        rows: what an item is called, and its pictures (H, W, C), the plain one first.
+        path: PNG to write.
+    """
+    columns = max(len(views) for _, views in rows)
+    figure = _figure(1.3 * columns + 1.6, 1.35 * len(rows) + 0.3)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for number, (name, views) in enumerate(rows):
+        for column, axes in enumerate(grid[number]):
+            axes.axis("off")
+            if column < len(views):
+                _pixels(axes, views[column])
+            if number == 0:
+                axes.set_title("as it is" if column == 0 else f"view {column}", **_text(size=9))
+        said = readable(name, f"item {number + 1}")
+        first, said = grid[number][0], shorten(said, 18, placeholder="…")
+        how = {"ha": "right", "va": "center", "transform": first.transAxes}
+        first.text(-0.1, 0.5, said, **how, **_text(size=9))
+    _save(figure, path)
+
+
+def _pixels(axes: Any, picture: npt.NDArray[np.uint8]) -> None:
+    if picture.shape[2] == 3:
+        axes.imshow(picture)
+    else:
+        axes.imshow(picture.mean(axis=2), cmap="gray", vmin=0, vmax=255)
 
 
 def _kernel(axes: Any, kernel: npt.NDArray[np.float32], top: float) -> None:

@@ -259,7 +259,9 @@ class _Run:
     def _settle(self) -> None:
         """Give batch norm that learns from batches the statistics of the network as it now is."""
         if self.job.plan.batch_statistics:
-            parts = in_batches(self.sources.settling, self.options.batch)
+            chosen = self.objective.settling
+            chosen = self.sources.settling if chosen is None else chosen
+            parts = in_batches(chosen, self.options.batch)
             seen = (self.source.collate(list(self.source.rows(one, PLAIN))) for one in parts)
             batchnorm.settle(self.backbone, self.source, seen, self.job.device)
 

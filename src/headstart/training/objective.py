@@ -80,7 +80,11 @@ class Objective(ABC):
         modules: networks of its own. The plan's group `MODULES` trains them, they are always in
             training mode, and checkpoints hold them with their buffers: what an objective must
             not forget between two steps has its place there.
+        settling: indices of the items that tell batch norm its statistics, where it learns them
+            from batches; None for some of those that the job trains on.
     """
+
+    settling: Indices | None = None
 
     def __init__(
         self,

@@ -56,6 +56,7 @@ class Fitted:
         cache: hits and misses of the kept activations.
         notes: what the user should know.
         seconds: that training or solving took, features not counted.
+        augment: the level of the random views that training saw.
     """
 
     model: Model
@@ -64,6 +65,7 @@ class Fitted:
     cache: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    augment: str = "off"
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ class _Steps:
             if plan.solver:
                 model = self._solved(model, plan.solver, inputs)
             notes = blend_notes(o, trained.history)
-            return Fitted(model, o.strategy, trained.history, trained.cache, notes)
+            return Fitted(model, o.strategy, trained.history, trained.cache, notes, augment=augment)
         finally:
             inputs.close()
 

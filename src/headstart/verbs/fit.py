@@ -193,6 +193,7 @@ class Fit(Shown):
     def _facts(self) -> dict[str, Any]:
         return {
             "strategy": self.fitted.strategy,
+            "augment": self.fitted.augment,
             "history": self.fitted.history,
             "metrics": self.evaluation.to_json(),
             "errors": self.errors,

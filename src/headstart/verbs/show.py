@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from headstart.boundary.extract import extract
 from headstart.bundle import Bundle, load
+from headstart.data.audit import audit
 from headstart.data.reading import read
+from headstart.data.texts import Tokenize
 from headstart.errors import BundleError, DataError, UsageError, unknown
 from headstart.report import pictures
 from headstart.report.terminal import mistake
@@ -19,18 +21,25 @@ from headstart.settings.taking import takes
 
 
 @takes(Showing)
-def show(bundle: str | Path | Bundle, what: str, run: Showing) -> dict[str, Any]:
+def show(
+    bundle: str | Path | Bundle | Sequence[str | Path], what: str, run: Showing
+) -> dict[str, Any]:
     """Draw ``what`` of the saved model, and return ``{out, lines, ...}``.
 
-    ``what`` is "filters", "errors" or "embedding".
+    ``what`` is "filters", "errors", "embedding" or "batch": what training sees, augmented. Of
+    several bundles the filters are drawn side by side.
 
     Raises:
-        UsageError: there is no such picture.
+        UsageError: there is no such picture, or not of several bundles.
         BundleError: the bundle does not hold what the picture needs.
     """
     if what not in PICTURES:
         raise unknown("picture", what, PICTURES)
-    loaded = bundle if isinstance(bundle, Bundle) else load(bundle)
+    if isinstance(bundle, list | tuple):
+        if len(bundle) > 1:
+            return _side_by_side([load(one) for one in bundle], what, run)
+        (bundle,) = bundle
+    loaded = bundle if isinstance(bundle, Bundle) else load(bundle)  # type: ignore[arg-type]
     target = run.out or loaded.path / f"{what}.png"
     return {"out": str(target)} | PICTURES[what](loaded, run.data, target)
 
@@ -53,6 +62,27 @@ def _filters(bundle: Bundle, given: Path | None, out: Path) -> dict[str, Any]:
     change = pictures.filters(before, after, out)
     line = f"first convolution, {len(after)} filters: changed by {100 * change:.2f} %"
     return {"relative_change": change, "lines": [line]}
+
+
+def _side_by_side(bundles: Sequence[Bundle], what: str, run: Showing) -> dict[str, Any]:
+    """Draw the first filters of several bundles, and say how far each has moved."""
+    if what != "filters":
+        raise UsageError(f"'{what}' is of one model; only filters are drawn of several.")
+    kernels: dict[str, Any] = {}
+    lines, changes = [], {}
+    for number, one in enumerate(bundles):
+        if one.kind != "image":
+            raise BundleError(f"filters are of image models; {one.path} is for texts.")
+        before, after = one.tensors.get("before.first_convolution"), _first_kernel(one)
+        change = 0.0 if before is None else pictures.relative_change(before, after)
+        name = one.path.resolve().name
+        name = f"{name} ({number + 1})" if name in changes else name
+        changes[name] = change
+        kernels[f"{name} ({one.facts['strategy']}, changed by {100 * change:.2f} %)"] = after
+        lines.append(f"{name}: first convolution changed by {100 * change:.2f} %")
+    out = run.out or bundles[0].path / "filters-side-by-side.png"
+    pictures.beside(kernels, out)
+    return {"out": str(out), "relative_change": changes, "lines": lines}
 
 
 def _first_kernel(bundle: Bundle) -> Any:
@@ -97,8 +127,41 @@ def _embedding(bundle: Bundle, given: Path | None, out: Path) -> dict[str, Any]:
     return {"variance": share, "lines": [line]}
 
 
+def _batch(bundle: Bundle, given: Path | None, out: Path) -> dict[str, Any]:
+    from headstart.boundary.inputs import PLAIN, Inputs
+
+    root = _root(bundle, given)
+    dataset = read(root, **(bundle.origin.reading if bundle.origin else {}))
+    (entry, *_), level = bundle.model.entries, str(bundle.facts.get("augment", "off"))
+    trained = np.flatnonzero(np.isin(dataset.splits, ["train", ""]))
+    order = np.random.default_rng([bundle.model.seed, 3, 0]).permutation(trained)
+    found = audit(dataset.take(order[: 4 * ITEMS]))
+    shown, some = found.dataset, found.usable[:ITEMS]
+    if not len(some):
+        raise DataError(f"{root} has no usable items; give --data if they have moved.")
+    inputs = Inputs(shown, entry.preprocess, augment=level, seed=bundle.model.seed)
+    if isinstance(entry.preprocess, Tokenize):
+        words = entry.preprocess.vocabulary
+        lines = [" ".join(words[int(t)] for t in row) for row in inputs.rows(some, PLAIN)]
+        return {"out": None, "augment": level, "lines": lines}
+    numbers = [PLAIN, *range(VIEWS)] if level != "off" else [PLAIN]
+    views = [list(inputs.rows(some, number)) for number in numbers]
+    named = [shown.said(int(index)) for index in some]
+    pictures.batch(list(zip(named, zip(*views, strict=True), strict=True)), out)
+    size = f"{entry.preprocess.size[0]} x {entry.preprocess.size[1]}"
+    seen = "as they are" if level == "off" else f"as random views, augmentation '{level}'"
+    return {"augment": level, "lines": [f"training saw {size} pixels, {seen}"]}
+
+
+ITEMS = 8
+"""Items of a batch that are drawn."""
+
+VIEWS = 5
+"""Random views of each."""
+
 PICTURES: dict[str, Callable[[Bundle, Path | None, Path], dict[str, Any]]] = {
     "filters": _filters,
     "errors": _errors,
     "embedding": _embedding,
+    "batch": _batch,
 }
