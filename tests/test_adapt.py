@@ -112,6 +112,7 @@ def test_mixes_of_well_parted_answers_stay_with_the_larger_part() -> None:
 class Judged:
     def __init__(self, source: float, spread: float) -> None:
         self.source_accuracy, self.scores = source, Scores(0.1, spread, 1.0)
+        self.source_interval = source - 0.02, source + 0.02
 
 
 def test_the_order_is_fixed_and_the_scores_veto() -> None:
@@ -123,6 +124,9 @@ def test_the_order_is_fixed_and_the_scores_veto() -> None:
     assert "lost the source" in why["mcc"] and "sure and varied" in why["shot"]
     assert chosen not in why and len(why) == len(METHODS) - 1
     assert choose({"none": Judged(0.9, 0.5), "mcc": Judged(0.1, 0.9)}, PREFERRED)[0] == "none"
+    few_items = Judged(0.84, 0.9)
+    few_items.source_interval = 0.75, 0.92  # which cannot tell whether anything was lost
+    assert choose({"none": Judged(0.9, 0.5), "mcc": few_items}, PREFERRED)[0] == "mcc"
 
 
 # -- own batch statistics -------------------------------------------------------------------------

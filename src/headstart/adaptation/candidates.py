@@ -53,6 +53,11 @@ class Candidate:
         """On held-out source items, 0..1."""
         return self.source.value
 
+    @property
+    def source_interval(self) -> tuple[float, float]:
+        """Its 95 % interval."""
+        return self.source.interval
+
 
 @dataclass(frozen=True)
 class View:
