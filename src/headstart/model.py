@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry
-from headstart.boundary.extract import Features, extract, vectors
+from headstart.boundary.extract import Features, needed, vectors
 from headstart.data.dataset import Dataset, Kind
 from headstart.data.images import Preprocess
 from headstart.data.injected import Beside, Reader, joined, of_rows
@@ -219,8 +219,7 @@ class Model:
         if self.backbone is not None:
             return self._read(dataset, indices, device)
         if features is None:
-            found, features = extract(dataset, self.entries, device=device, seed=self.seed)
-            dataset = found.dataset
+            features = needed(dataset, self.entries, indices, device=device, seed=self.seed)
         return features.of(dataset).rows(indices)
 
     def _read(self, dataset: Dataset, indices: Indices, device: str) -> Matrix:

@@ -7,11 +7,13 @@ below only wraps its loops in `track`.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from importlib import import_module
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -61,6 +63,34 @@ def until(moment: float) -> Iterator[None]:
         yield
 
 
+def _in_notebook(label: str) -> Reporter:
+    """Return a reporter that draws a bar below the cell once work has taken a moment."""
+    notebook: Any = import_module("IPython.display")
+
+    shown: list[Any] = []
+    last = time.monotonic()
+
+    def report(label: str, done: int, total: int | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        finished = done == total
+        if now - last < (_EVERY if shown else _PATIENCE) and not (finished and shown):
+            return
+        last = now
+        bar = f'<progress value="{done}" max="{total}"></progress>' if total else ""
+        page = notebook.HTML(f"{label} {bar} {done}/{total or '?'}")
+        if shown:
+            shown[0].update(page)
+        else:
+            shown.append(notebook.display(page, display_id=True))
+
+    return report
+
+
+_PATIENCE, _EVERY = 0.5, 0.2
+"""Seconds until a bar is drawn in a notebook, and between two drawings."""
+
+
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Pass ``items`` on, one by one, and report how many have gone by.
 
@@ -68,6 +98,8 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[
     [1, 2]
     """
     report = _reporter.get()
+    if report is _silent and "ipykernel" in sys.modules:
+        report = _in_notebook(label)
     done = 0
     for done, item in enumerate(items, 1):
         yield item

@@ -78,6 +78,9 @@ def _exported(entry: Entry, seed: int, block: int, path: Path) -> Engine:
             return onnx_engine(graph, alone=entry.kind == "text")
         except HeadstartError as error:
             log.debug("%s", error)
+            # For want of memory it may go well another time, so that is not remembered.
+            if any(word in str(error).lower() for word in ("memory", "alloc")):
+                return torch_engine(backbone, block, "cpu")
             known.note("export", str(error))
     log.warning("%s cannot be written as an ONNX graph; torch computes its features", entry.name)
     return torch_engine(backbone, block, "cpu")

@@ -111,6 +111,20 @@ class Audit(Shown):
             for name, n in self.classes.items()
         ]
 
+    @property
+    def by_split(self) -> dict[str, dict[str, int]]:
+        """The usable items of each class in each split; no splits where the data have none."""
+        splits = self.dataset.splits[self.usable]
+        present = [name for name in ("train", "val", "test", "") if (splits == name).any()]
+        if self.dataset.targets is None or present in ([], [""]):
+            return {name: {} for name in self.classes}
+        values, count = self.dataset.labels[self.usable], self.dataset.targets.task.counts
+        counts = {name or "none": count(values[splits == name]) for name in present}
+        return {
+            name: {split: found.get(name, 0) for split, found in counts.items()}
+            for name in self.classes
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return the findings as plain values; ``usable`` is their number."""
         return {
@@ -118,6 +132,7 @@ class Audit(Shown):
             "n": self.n,
             "usable": len(self.usable),
             "classes": self.classes,
+            "by_split": self.by_split,
             "tiny": self.tiny,
             "empty_classes": list(self.empty_classes),
             "skipped": [one._asdict() for one in self.rejected],

@@ -48,6 +48,7 @@ _KNOWN = frozenset([*_LABELS, *_TEXTS, *_HEADINGS, *_IMAGES, *_SPLITS])
 
 _LONGEST_FILE_NAME = 255
 _SHORTEST_TEXT = 15
+_PIXELS, _FEW = 49, 50
 
 
 class Chosen(NamedTuple):
@@ -122,6 +123,10 @@ def choose(table: Table, asked: Asked, exists: Callable[[str], bool]) -> Chosen:
     named = label_by_name(table, _wanted(asked))
     labels = tuple(asked.label or filter(None, [named]))
     one = labels[0] if labels else None
+    if not (asked.text or asked.image) and asked.kind != "text" and (found := pixels(table, one)):
+        split = _split(table, found + labels)
+        taken = (*found, split) if split else found
+        return Chosen("image", found, labels or _labels(table, taken, asked.task), split, beside)
     image = None if asked.text or asked.kind == "text" else _image(table, asked, one, exists)
     if image:
         content: tuple[str, ...] = (image,)
@@ -131,6 +136,27 @@ def choose(table: Table, asked: Asked, exists: Callable[[str], bool]) -> Chosen:
     taken = (*content, split) if split else content
     labels = labels or _labels(table, taken, asked.task)
     return Chosen("image" if image else "text", content, labels, split, beside)
+
+
+def pixels(table: Table, label: str | None = None) -> tuple[str, ...]:
+    """Return the columns that are the pixels of grey square pictures, as Kaggle's digits have them.
+
+    That is a square number of columns, 49 or more, all of numbers from 0 to 255; else none.
+    """
+    full = table.binary | table.lists
+    rest = tuple(name for name in table.names if name not in full)
+    for found in (tuple(name for name in rest if name != label), rest[1:], rest[:-1]):
+        square = len(found) >= _PIXELS and int(len(found) ** 0.5) ** 2 == len(found)
+        if square and all(_is_grey(cell) for name in found for cell in table.sample[name][:_FEW]):
+            return found
+    return ()
+
+
+def _is_grey(cell: str) -> bool:
+    try:
+        return 0 <= float(cell) <= 255
+    except ValueError:
+        return False
 
 
 def texts(table: Table, label: str | None = None) -> tuple[str, ...]:

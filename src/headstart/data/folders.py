@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from headstart.tasks.registry import read as read_targets
 SUFFIXES: dict[Kind, frozenset[str]] = {
     "image": frozenset(
         {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif"}
-        | {".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".npy"}
+        | {".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".npy", ".heic", ".heif"}
     ),
     "text": frozenset({".txt"}),
 }
@@ -146,6 +147,7 @@ def read_folders(
     found, rejected, names = _collect(top, classes)
     if kind is None:
         kind = _kind(one.entry for one in found)
+    _say_nested(classes)
     good = [one for one in found if not _problem(one.entry, kind)]
     if not good:
         raise _no_items(root, found, loose, names)
@@ -297,6 +299,25 @@ def _class_folders(inside: list[Entry], split: str) -> list[tuple[Entry, str]]:
         if one not in named:
             log.warning("not reading %s: its items have no labels", one.path)
     return [(one, split) for one in named]
+
+
+def _say_nested(classes: list[tuple[Entry, str]]) -> None:
+    """Say where class folders hold folders: splits within classes, or a taxonomy."""
+    inner: dict[str, list[Entry]] = {}
+    for folder, _ in classes:
+        with suppress(OSError):  # that it cannot be read is said where its items are
+            inner[folder.name] = [one for one in entries(folder.path) if one.is_folder]
+    splits = [f"{name}/{one.name}" for name, ones in inner.items() for one in ones if split_of(one)]
+    if splits:
+        log.warning(
+            "%s are read as parts of their class, not as splits; put train and test above the "
+            "classes, as in train/CLASS",
+            ", ".join(splits[:3]),
+        )
+    deep = [name for name, ones in inner.items() if any(not split_of(one) for one in ones)]
+    if deep:
+        few = ", ".join(deep[:3]) + ", ..." * (len(deep) > 3)
+        log.info("folders within %s are read as one class each: the uppermost one counts", few)
 
 
 def _collect(

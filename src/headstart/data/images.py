@@ -25,6 +25,8 @@ Indices = npt.NDArray[np.int64]
 # Only formats that hold plain pixels: Pillow would also run Ghostscript for an EPS named .jpg.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "DIB")
 
+_HEIF = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heim", b"heis")
+
 _INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -170,9 +172,23 @@ def _open(content: bytes, source: io.BytesIO) -> Image.Image:
         factory, accept = Image.OPEN.get(name, (None, None))
         if factory and accept and accept(start) is True:
             return factory(source, "")
+    if content[4:8] == b"ftyp" and content[8:12] in _HEIF:
+        return _heic(content)
     if content.startswith(b"version https://git-lfs"):
         raise ItemError("not an image (a Git LFS pointer: run `git lfs pull`)")
     raise ItemError("not an image")
+
+
+def _heic(content: bytes) -> Image.Image:
+    """Open a photo of a telephone's own format, for which Pillow needs another package."""
+    try:
+        import pillow_heif  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError as error:
+        raise ItemError(
+            "a HEIC photo, which takes a package: pip install pillow-heif; or save it as JPEG"
+        ) from error
+    pillow_heif.register_heif_opener()
+    return Image.open(io.BytesIO(content), formats=("HEIF",))
 
 
 def _reason(error: Exception) -> str:

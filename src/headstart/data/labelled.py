@@ -19,7 +19,7 @@ from headstart.data.columns import Asked, Chosen
 from headstart.data.dataset import Dataset, Kind, Rejected, Split, at
 from headstart.data.delimited import Rows
 from headstart.data.injected import Beside, Row
-from headstart.data.items import Items, Joined, Own
+from headstart.data.items import Items, Joined, Own, packed
 from headstart.data.pictures import Pictures
 from headstart.data.tables import Table
 from headstart.errors import DataError, ItemError
@@ -43,7 +43,8 @@ _MISSING = frozenset({"", "nan", "<na>"})
 class _Column:
     """A column of few different texts as numbers; -1 where a cell is missing or blank."""
 
-    def __init__(self) -> None:
+    def __init__(self, blank: str | None = None) -> None:
+        self._blank = blank  # what an empty cell says; None for nothing at all
         self.values: dict[str, int] = {}
         self.words = 0  # how many of them are no numbers
         self._parts: list[npt.NDArray[np.int32]] = []
@@ -52,11 +53,13 @@ class _Column:
         coded = cells.dictionary_encode()
         here = [self._code((name or "").strip()) for name in coded.dictionary.to_pylist()]
         codes = coded.indices.fill_null(len(here)).to_numpy(zero_copy_only=False)
-        self._parts.append(np.array([*here, -1], np.int32)[codes])
+        self._parts.append(np.array([*here, self._code("")], np.int32)[codes])
 
     def _code(self, name: str) -> int:
         if name.casefold() in _MISSING:
-            return -1
+            if self._blank is None:
+                return -1
+            name = self._blank
         if name not in self.values:
             self.values[name] = len(self.values)
             self.words += not is_number(name)
@@ -107,13 +110,16 @@ def read_tables(
     chosen = columns.choose(table, asked, lambda cell: cell in pictures())
     if more:
         chosen = chosen._replace(split=None)
-    parts = [_part(table, split, chosen, pictures, root)]
+    _say(table, chosen)
+    # Where several labels are asked for, a row without any has none of them.
+    blank = "[]" if asked.task == "labels" else None
+    parts = [_part(table, split, chosen, pictures, root, blank)]
     for split, path in more:
         wanted = [*chosen.content, *chosen.labels, *chosen.beside]
         table = _opened(path, partial(columns.follows, wanted=wanted), asked.encoding)
         if _has_labels(table, chosen):
             pictures = _pictures(_folder(table, images), anywhere=asked.anywhere)
-            parts.append(_part(table, split, chosen, pictures, root))
+            parts.append(_part(table, split, chosen, pictures, root, blank))
     return _together(parts, chosen, root, asked.task)
 
 
@@ -153,10 +159,29 @@ def _require(table: Table, names: Sequence[str]) -> None:
             raise DataError(f"{table.path} has no column '{name}'. Its columns: {others}")
 
 
+def _say(table: Table, chosen: Chosen) -> None:
+    """Say which columns were taken for what."""
+    first, *more = chosen.content
+    content = f"'{first}' to '{more[-1]}'" if len(more) > 3 else _quoted(chosen.content)
+    what = "pixels" if chosen.kind == "image" and more else f"{chosen.kind}s"
+    split = f", split from '{chosen.split}'" if chosen.split else ""
+    labels = _quoted(chosen.labels)
+    log.info("%s: %s from %s, labels from %s%s", table.path, what, content, labels, split)
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:5]) + ", ..." * (len(names) > 5)
+
+
 def _part(
-    table: Table, split: Split, chosen: Chosen, pictures: Callable[[], Pictures], root: Path
+    table: Table,
+    split: Split,
+    chosen: Chosen,
+    pictures: Callable[[], Pictures],
+    root: Path,
+    blank: str | None = None,
 ) -> _Part:
-    labels, splits = _Column(), _Column()
+    labels, splits = _Column(blank), _Column()
     beside: list[Row] = []
     cells = keep(_passing(table, chosen, labels, splits, beside))
     found = _contents(table, chosen.kind, chosen.content, cells, pictures)
@@ -224,7 +249,9 @@ def table_items(
     if kind == "text":
         content = _texts(table, text_columns)
     else:
-        content = (columns.image(table, None, lambda cell: cell in pictures()),)
+        content = columns.pixels(table) or (
+            columns.image(table, None, lambda cell: cell in pictures()),
+        )
     cells = keep(table.pieces(content))
     found = _contents(table, kind, content, cells, pictures)
     return _every_row(table, len(cells), found, whole=whole)
@@ -324,6 +351,8 @@ def _contents(
 ) -> _Contents:
     if kind == "text":
         return _Contents(partial(_joined, cells), None, {})
+    if len(content) > 1:
+        return _Contents(partial(_pixels, cells), None, {})
     if content[0] in table.binary:
         return _Contents(partial(_bytes, cells), None, {})
     places = pictures()
@@ -336,7 +365,18 @@ def _contents(
 
 def _joined(cells: Kept, index: int) -> bytes:
     row = cells.row(index)
-    return " ".join(cell for cell in row if isinstance(cell, str) and cell).encode()
+    words = (cell for cell in row if isinstance(cell, str) and cell.casefold() not in _MISSING)
+    return " ".join(words).encode()
+
+
+def _pixels(cells: Kept, index: int) -> bytes:
+    """Return a row of grey values as a square picture."""
+    try:
+        values = np.array([float(str(cell)) for cell in cells.row(index)])
+    except ValueError as error:
+        raise ItemError(f"a row of pixels holds something else: {error}") from error
+    side = int(len(values) ** 0.5)
+    return packed(values.reshape(side, side).astype(np.uint8 if values.max() > 1 else np.float32))
 
 
 def _bytes(cells: Kept, index: int) -> bytes:

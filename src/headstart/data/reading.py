@@ -82,7 +82,7 @@ def _read(path: Path, asked: Asked, images: Path | None) -> Dataset:
     if path.is_dir():
         found = _tables_in(path, any([images, *asked[:3], asked.beside]))
     elif path.suffix.lower() not in tables.SUFFIXES:
-        raise DataError(f"'{path}' is neither a folder nor a table. {folders.LAYOUTS}")
+        raise DataError(f"'{path}' {_no_table(path)}. {folders.LAYOUTS}")
     if not found:
         if any([images, *asked[:3], asked.beside]):
             raise UsageError(f"images and columns are of tables, and {path} holds none.")
@@ -90,9 +90,26 @@ def _read(path: Path, asked: Asked, images: Path | None) -> Dataset:
     return read_tables(found, asked, images, path)
 
 
+def _no_table(path: Path) -> str:
+    """Return why a file is no data set, and how to go on."""
+    name = path.name.lower()
+    if name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")):
+        return "is an archive; unpack it, and give the folder"
+    if name.endswith((".npz", ".npy", ".mat", ".pt", ".pkl")) or "-ubyte" in name:
+        return (
+            "holds arrays; load them in Python, headstart.fit(pictures, labels), or save the "
+            "pictures as class folders"
+        )
+    if name.endswith((".xls", ".ods", ".docx", ".pdf")):
+        return "is an office document; save it as .xlsx or .csv"
+    return "is neither a folder nor a table"
+
+
 def _tables_in(folder: Path, wanted: bool) -> dict[Split, Path]:
     """Return the tables that describe ``folder``, by split; none where its class folders do."""
-    found = [Path(one.path) for one in folders.entries(folder) if one.suffix in tables.SUFFIXES]
+    # Of JSON files in a folder most describe something else; one that is meant is named.
+    sought = tables.SUFFIXES - {".json"}
+    found = [Path(one.path) for one in folders.entries(folder) if one.suffix in sought]
     if not found or (not wanted and folders.has_classes(folder)):
         return {}
     if len(found) > 1:

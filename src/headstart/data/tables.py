@@ -200,6 +200,9 @@ def _jsonl(path: Path, is_header: Callable[[Rows], bool], encoding_: str | None)
 
 
 def _json_rows(path: Path, name: str, bad: dict[int, str]) -> Iterator[dict[str, Any]]:
+    if path.suffix.lower() == ".json":
+        yield from _json_list(path, name, bad)
+        return
     with path.open(encoding=name, errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):
             if not _is_whole(line):
@@ -222,6 +225,27 @@ def _is_whole(line: str) -> bool:
         return bool(line.encode()) or not line
     except UnicodeEncodeError:
         return False
+
+
+def _json_list(path: Path, name: str, bad: dict[int, str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file that is one list of objects, also below one key, ``data`` say."""
+    try:
+        whole = json.loads(path.read_text(encoding=name))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is no JSON: {error}") from error
+    lists = [one for one in whole.values() if isinstance(one, list)] if _is_dict(whole) else []
+    rows = lists[0] if len(lists) == 1 else whole
+    if not isinstance(rows, list):
+        raise DataError(f"{path} holds no list of objects; write one object a row, [{{...}}, ...]")
+    for number, row in enumerate(rows, 1):
+        if _is_dict(row):
+            yield row
+        else:
+            bad[number] = "is no JSON object"
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def json_text(value: Any) -> str | None:
@@ -251,6 +275,7 @@ READERS: dict[str, Reader] = {
     ".tsv": _csv,
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
+    ".json": _jsonl,
     ".parquet": _in("arrow"),
     ".xlsx": _in("workbook"),
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headstart.data.dataset import Rejected
 from headstart.findings import Finding
 from headstart.report.comparison_page import page
-from headstart.report.terminal import clock, table
+from headstart.report.terminal import clock, narrow, table
 from headstart.report.words import Words, language
 from headstart.store import written_aside
 from headstart.tasks.registry import TASKS, find
@@ -169,15 +169,15 @@ def blocks(task: Task, figures: dict[str, Any]) -> None:
             _print(f"... and {len(block.rows) - MOST} more, which are better")
 
 
-def skipped(rejected: Sequence[Rejected]) -> None:
-    """Print what was not used, with reasons."""
+def skipped(rejected: Sequence[Rejected], rest: str = "see skipped.csv in the bundle") -> None:
+    """Print what was not used, with reasons; ``rest`` says where those are that do not fit."""
     if not rejected:
         return
     _print(f"not used: {len(rejected)}")
     for one in rejected[:MOST]:
         _print(f"  {one.item}: {one.reason}")
     if len(rejected) > MOST:
-        _print(f"  ... and {len(rejected) - MOST} more, see skipped.csv in the bundle")
+        _print(f"  ... and {len(rejected) - MOST} more, {rest}")
 
 
 def checks(findings: Sequence[Finding]) -> None:
@@ -194,9 +194,15 @@ def audit(found: Audit) -> None:
     """Print what an audit found."""
     _print(f"{found.n} items, {len(found.usable)} usable")
     if found.classes:
-        rows = [[name, str(n)] for name, n in found.classes.items()]
-        table(["class", "usable"], rows[:200])
-    skipped(found.rejected)
+        splits = list(next(iter(found.by_split.values()), {}))
+        rows = [
+            [name, str(n), *(str(found.by_split[name][split]) for split in splits)]
+            for name, n in found.classes.items()
+        ]
+        table(["class", "usable", *splits], rows[:200])
+        if len(rows) > 200:
+            _print(f"... and {len(rows) - 200} more classes with --json")
+    skipped(found.rejected, "listed with --out FILE.csv")
     groups: list[tuple[str, Sequence[Any]]] = [
         ("duplicates", found.duplicates),
         ("same content, different classes", found.conflicts),
@@ -205,9 +211,13 @@ def audit(found: Audit) -> None:
     for title, listed in groups:
         for group in listed[:MOST]:
             _print(f"{title}: {', '.join(group)}")
+        if len(listed) > MOST:
+            _print(f"... and {len(listed) - MOST} more with --json")
     for pair in found.near_duplicates[:MOST]:
         where = " (one trains, one is held out)" if pair.across_splits else ""
         _print(f"look alike: {pair.item}, {pair.like}{where}")
+    if len(found.near_duplicates) > MOST:
+        _print(f"... and {len(found.near_duplicates) - MOST} more pairs with --json")
     if found.empty_classes:
         _print(f"no usable item: {', '.join(found.empty_classes)}")
     checks(found.findings)
@@ -260,8 +270,27 @@ def comparison(result: Comparison) -> None:
         "a fit",
         "against the best",
     ]
-    table(columns, rows, left=3)
+    columns, rows, same = fitting(columns, rows) if narrow() else (columns, rows, [])
+    for line in same:
+        print(line)
+    table(columns, rows, left=3 - len(same))
     _left_out(result)
+
+
+def fitting(
+    columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return a table without those of its first two columns that say the same in every row.
+
+    Beside it come the lines that say it once instead.
+
+    >>> fitting(["shots", "backbone", "strategy"], [["8", "x", "a"], ["8", "y", "b"]])
+    (['backbone', 'strategy'], [['x', 'a'], ['y', 'b']], ['shots: 8'])
+    """
+    alike = [i for i in (0, 1) if len({row[i] for row in rows}) == 1]
+    kept = [i for i in range(len(columns)) if i not in alike]
+    said = [f"{columns[i]}: {rows[0][i]}" for i in alike]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows], said
 
 
 def sweep(result: Comparison) -> None:

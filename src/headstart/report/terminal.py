@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,8 @@ from typing import Any
 from headstart.progress import log, reporting
 from headstart.tasks.task import Task
 from headstart.visible import visible
+
+_WIDE = 100
 
 _EVERY = 5.0
 """Seconds between progress lines where there is no terminal."""
@@ -118,6 +121,11 @@ def table(
     # Without a terminal rich would cut everything at 80 columns, also in a file.
     width = None if sys.stdout.isatty() else 120
     Console(highlight=False, width=width).print(made)
+
+
+def narrow() -> bool:
+    """Return whether stdout is a terminal too narrow for a table of seven columns."""
+    return sys.stdout.isatty() and shutil.get_terminal_size().columns < _WIDE
 
 
 def _plain(text: str) -> str:

@@ -316,6 +316,15 @@ class Continued(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Overwriting(Settings):
+    """Whether what is there may be replaced."""
+
+    overwrite: bool = option(
+        False, "Replace what is in out: an earlier comparison, or a table.", decides=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Kept(Continued):
     """Where a long run leaves what it made."""
 
@@ -404,7 +413,7 @@ class Several(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparing(Several, Reading, Kept, Paged, HeldOut, Placed, Seeded, Options):
+class Comparing(Several, Reading, Overwriting, Kept, Paged, HeldOut, Placed, Seeded, Options):
     """Settings of `compare`."""
 
     strategies: tuple[str, ...] = option(
@@ -461,7 +470,7 @@ class Evaluating(Placed, Reading):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predicting(Placed):
+class Predicting(Overwriting, Placed):
     """Settings of `predict`."""
 
     top_k: int | None = option(
@@ -470,7 +479,6 @@ class Predicting(Placed):
     out: Path | None = option(
         None, "Table to write, .csv, .jsonl or .parquet: a table's own columns, and the answers."
     )
-    overwrite: bool = option(False, "Replace out where it is there.")
 
 
 @dataclass(frozen=True, kw_only=True)

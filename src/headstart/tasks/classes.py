@@ -81,6 +81,7 @@ class Classes(Task):
         names = in_order(cells.values)
         _refuse_numbers(cells, names)
         _tell_look_alikes(cells, names)
+        _say_alike(cells, names)
         index = {name: i for i, name in enumerate(names)}
         numbers = np.array([index[value] for value in cells.values], np.int64)
         return Targets(cls(names), numbers[cells.codes]), {}
@@ -387,6 +388,18 @@ def _refuse_numbers(cells: Cells, names: tuple[str, ...]) -> None:
     if len(names) > cells.rows / 2 or not all(number.is_integer() for number in numbers):
         what = f"{len(names)} different numbers in {cells.rows} rows"
         raise no_classes(cells.where, names, what)
+
+
+def _say_alike(cells: Cells, names: tuple[str, ...]) -> None:
+    """Say which classes differ in case, spaces or leading zeros alone: other readers join them."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        plain = " ".join(name.casefold().split())
+        groups.setdefault(f"{float(plain):g}" if is_number(plain) else plain, []).append(name)
+    alike = [" and ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
+    if alike:
+        few = "; ".join(alike[:3]) + "; ..." * (len(alike) > 3)
+        log.warning("%s: taken for different classes: %s", cells.where, few)
 
 
 def no_classes(where: str, values: Iterable[str], what: str) -> DataError:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from headstart.backbones import words
 from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve
-from headstart.boundary.extract import Features, extract
+from headstart.boundary.extract import Features, extract, needed
 from headstart.compute.device import pick
 from headstart.data import injected
 from headstart.data.beside import beside
@@ -122,7 +122,7 @@ def transfer(
     start = time.perf_counter()
     if plan_of.solves:
         if features is None:
-            _, features = extract(dataset, ready, device=pick(run.device), seed=run.seed)
+            features = needed(dataset, ready, train, device=pick(run.device), seed=run.seed)
             start = time.perf_counter()
         fitted = _solved(dataset, train, ready, run, features)
     elif len(ready) > 1:

@@ -76,6 +76,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     """
     start = time.monotonic()
     _require_runs(run)
+    _require_new(run)
     chosen, device = strategies(run.strategies, run), pick(run.device)
     dataset = given(data, labels, run)
     require_kinds(run.strategies, chosen, dataset.kind)
@@ -92,6 +93,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     candidates = list(zip(named, named.values(), features, strict=True))
     dataset = found.dataset
     design = _design(dataset, found, run)
+    _say_short(dataset, design, run)
     record = (
         Record(run.out, _settings(run, dataset, found, design, named, device)) if run.out else None
     )
@@ -211,6 +213,25 @@ def _carried(result: Comparison) -> list[Finding]:
 def usual_workers(device: str) -> int:
     """Return how many fits side by side pay: two processes on a CPU of several cores."""
     return min(2, os.cpu_count() or 1) if device == "cpu" else 1
+
+
+def _require_new(run: Comparing) -> None:
+    """Refuse to replace the runs of an earlier comparison unasked."""
+    if run.out and (run.out / "compare.json").exists() and not (run.resume or run.overwrite):
+        raise UsageError(
+            f"{run.out} holds the runs of an earlier comparison: go on with them, or add to them, "
+            "with --resume; start anew with --overwrite; or name another --out."
+        )
+
+
+def _say_short(dataset: Dataset, design: Design, run: Comparing) -> None:
+    """Say of which classes there are fewer items than the shots that were asked for."""
+    counts = dataset.known.task.counts(dataset.known.values[design.train])
+    for shots in run.shots:
+        few = [f"{name} ({n})" for name, n in counts.items() if shots != "all" and n < shots]
+        if few:
+            said = ", ".join(few[:5]) + ", ..." * (len(few) > 5)
+            log.info("shots %s: fewer are there to train on, all are used: %s", shots, said)
 
 
 def _require_runs(run: Comparing) -> None:

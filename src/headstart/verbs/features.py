@@ -8,6 +8,7 @@ from headstart.backbones.choice import backbone_name, entries_for
 from headstart.boundary.extract import extract
 from headstart.compute.device import pick
 from headstart.data.reading import given
+from headstart.errors import UsageError
 from headstart.settings.table import Describing
 from headstart.settings.taking import takes
 
@@ -26,6 +27,11 @@ def features(data: Any, labels: Any = None, *, run: Describing) -> dict[str, Any
     """
     from headstart.boundary.parquet import write
 
+    if run.out.suffix.lower() != ".parquet":
+        raise UsageError(
+            f"out is {run.out}, but vectors are written as Parquet, which keeps them exactly; name "
+            f"it {run.out.with_suffix('.parquet')}. pandas reads it: pandas.read_parquet(...)."
+        )
     dataset = given(data, labels, run)
     entries = entries_for(run.backbone, dataset, run, run.seed, [])
     device = pick(run.device)

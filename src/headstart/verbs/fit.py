@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from headstart import bundle as bundles
 from headstart.backbones.choice import backbone_name, entries_for, require_learners, say
 from headstart.backbones.entry import Entry
-from headstart.boundary.extract import Features, look
+from headstart.boundary.extract import Features, look, needed
 from headstart.bundle import Bundle
 from headstart.cards import Card, Record, Shown, spread
 from headstart.checks.run import found_in, of_fit, of_split
@@ -273,9 +273,13 @@ def _fit(data: Any, labels: Any, run: Fitting) -> Fit:
     if run.out:
         require_room(run.out, sum(e.weights.stat().st_size for e in entries if e.weights))
     how: dict[str, Any] = {"device": device, "seed": run.seed}
-    found, (features,) = look(dataset, [entries], solves=strategy.solves, **how)
+    solves = strategy.solves and all(entry.ready for entry in entries)
+    # Of few shots nothing is embedded but them and what is held out.
+    found, (features,) = look(dataset, [entries], solves=solves and run.shots is None, **how)
     dataset = found.dataset
     parts = _parts(found, run, notes)
+    if solves and features is None:
+        features = needed(dataset, entries, np.concatenate(parts), **how)
     earlier = earlier_of(entries, run, dataset.kind, how)
     fitted = transfer(
         dataset,
@@ -301,9 +305,8 @@ def _fit(data: Any, labels: Any, run: Fitting) -> Fit:
     made = replace(made, reading=run.values(Reading), shown=shown, lang=run.lang, auto=auto)
     if run.refit:
         made = _refitted(made, entries, run, features, earlier)
-    result = _saved(made, run.out)
-    result.seconds["total"] = time.perf_counter() - start
-    return result
+    made.seconds["total"] = time.perf_counter() - start
+    return _saved(made, run.out)
 
 
 def _refitted(
