@@ -1,0 +1,30 @@
+"""The notebook of first steps runs from top to bottom, and shows cards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).parents[1] / "examples" / "first_steps.ipynb"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_first_steps(glyph_graph: Path) -> None:
+    pytest.importorskip("ipykernel")
+    convert = pytest.importorskip("nbconvert.preprocessors")
+    nbformat = pytest.importorskip("nbformat")
+    page = nbformat.reads(NOTEBOOK.read_text("utf-8"), as_version=4)
+    convert.ExecutePreprocessor(timeout=300, kernel_name="python3").preprocess(page, {})
+    outputs = [one for cell in page.cells if cell.cell_type == "code" for one in cell.outputs]
+    cards = [one for one in outputs if "<div" in str(one.get("data", {}).get("text/html", ""))]
+    assert len(cards) >= 2, "a fit and a comparison show themselves"
+    assert any("did you mean 'frozen'" in one.get("text", "") for one in outputs)
+
+
+def test_it_is_kept_without_outputs() -> None:
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
+    assert sum(cell["cell_type"] == "code" for cell in cells) >= 10
+    assert not any(cell.get("outputs") for cell in cells)
