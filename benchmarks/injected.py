@@ -3,7 +3,7 @@
 python benchmarks/injected.py transformer|minilm [--draws N] [--shots N]
 
 AG News, 64 labels a class, 1,000 test rows; the Transformer by `scratch`, MiniLM by `warm` with 64
-tokens, at their defaults. The same labels with the vectors and without, so the difference is paired.
+tokens, at their defaults. The same labels with the vectors and without, so differences are paired.
 """
 
 import argparse
