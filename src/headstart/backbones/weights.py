@@ -15,12 +15,14 @@ from headstart.store import written_aside
 
 
 def tensors_of(entry: Entry) -> dict[str, Tensor]:
-    """Return the tensors of the weights file, as 32-bit floats, without the entry's prefix."""
-    from safetensors.torch import load_file
+    """Return the tensors of the weights file, as 32-bit floats, without the entry's prefix.
 
+    Raises:
+        BackboneError: the file cannot be read.
+    """
     return {
         name.removeprefix(entry.prefix): value.float() if value.is_floating_point() else value
-        for name, value in load_file(str(entry.weights)).items()
+        for name, value in read_tensors([Path(str(entry.weights))]).items()
         if name.startswith(entry.prefix)
     }
 
