@@ -274,9 +274,8 @@ def test_pictures_of_several_channels(strategy: str, tmp_path: Path) -> None:
             values[:, 2 + 6 * label, :] += 190
             np.save(folder / f"{number}.npy", values)
     options = Options(epochs=8, batch=4)
-    result = headstart.fit(
-        tmp_path / "data", strategy=strategy, options=options, out=tmp_path / "out"
-    )
+    how = {"backbone": "glyphs", "strategy": strategy, "options": options}
+    result = headstart.fit(tmp_path / "data", out=tmp_path / "out", **how)
     assert result.notes[0] == "glyphs: first convolution adapted from 1 to 5 channels"
     loaded = bundle.load(tmp_path / "out")
     assert loaded.model.entries[0].preprocess.channels == 5
