@@ -175,7 +175,7 @@ def _own(config: dict[str, Any]) -> dict[str, Any]:
     return {
         name: _own(value) if isinstance(value, dict) else value
         for name, value in config.items()
-        if not any(part in name for part in ELSEWHERE)
+        if not any(part in str(name) for part in ELSEWHERE)  # id2label has numbers as names
     }
 
 

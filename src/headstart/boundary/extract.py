@@ -78,7 +78,7 @@ class Features:
         Raises:
             ValueError: they are of another data set, whose indices mean other items.
         """
-        if self.dataset.content is not dataset.content:
+        if not self.dataset.has_items_of(dataset):
             raise ValueError("these features are of the items of another data set")
         return replace(self, dataset=dataset)
 

@@ -110,6 +110,10 @@ class Dataset:
         content = partial(unchanged, self.content, digests, self.names)
         return replace(self, digests=digests, content=content)
 
+    def has_items_of(self, other: Dataset) -> bool:
+        """Return whether item i is the same one here and there, for every i."""
+        return original(self.content) is original(other.content)
+
     def digest(self, index: int) -> bytes:
         """Return the digest of an item's content: the audit's, or else of what is read now."""
         known = bytes(self.digests[index]) if self.digests is not None else b""
@@ -187,6 +191,13 @@ class Taken(Names):
     def name(self, index: int) -> str:
         """Return the name at ``index``."""
         return self._names[int(self._chosen[index])]
+
+
+def original(content: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """Return what ``content`` reads, without being held against digests."""
+    if isinstance(content, partial) and content.func is unchanged:
+        return original(content.args[0])
+    return content
 
 
 def at(content: Callable[[int], bytes], chosen: npt.NDArray[np.int64], index: int) -> bytes:
