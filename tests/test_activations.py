@@ -263,7 +263,7 @@ def test_the_whole_network_in_each_step_comes_to_the_same_weights(
     few = replace(FEW, optimiser="sgd")
     weights, _ = run(case, plan, few)
     real = Sources.at
-    monkeypatch.setattr(Sources, "at", lambda self, boundary, epochs: real(self, 0, epochs))
+    monkeypatch.setattr(Sources, "at", lambda self, boundary, *rest: real(self, 0, *rest))
     whole, trained = run(case, plan, few)
     assert trained.cache == {"hits": 0, "misses": 0}
     assert_equal(weights, whole, atol=1e-5)
@@ -365,7 +365,7 @@ def test_what_the_soup_is_judged_by_is_not_stale(
     def watched(self: Any, state: Any) -> float:
         score, source = real(self, state), self.source
         self.source = self.inputs
-        judged.append((score, -self.judge.score(self.source)["selection_loss"]))
+        judged.append((score, -self._score()["selection_loss"]))
         self.source = source
         return score
 

@@ -38,9 +38,9 @@ class Known:
             stated, _, text = path.read_text(encoding="utf-8").partition("\n")
             if stated == digest(text.encode()).hex():
                 return json.loads(text)
-        except FileNotFoundError:
+        except OSError:  # none is there, or no folder can be
             return None
-        except (OSError, ValueError):
+        except ValueError:
             pass
         log.warning("finding out again what is damaged in %s", path)
         return None
