@@ -27,7 +27,7 @@ def features(data: Any, labels: Any = None, *, run: Describing) -> dict[str, Any
     """
     from headstart.boundary.parquet import write
 
-    if run.out.suffix.lower() != ".parquet":
+    if run.out.suffix.lower() not in ("", ".parquet"):
         raise UsageError(
             f"out is {run.out}, but vectors are written as Parquet, which keeps them exactly; name "
             f"it {run.out.with_suffix('.parquet')}. pandas reads it: pandas.read_parquet(...)."
