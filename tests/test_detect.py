@@ -156,7 +156,8 @@ def test_it_learns_and_answers_in_pixels_and_ids(scenes: Path, tmp_path: Path) -
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "data:image/png;base64," in page and "By class" in page
 
-    answers = detect.predict(out, [scenes / "val" / "0.png", scenes / "val" / "annotations.json"])
+    (tmp_path / "no.png").write_text("no picture")
+    answers = detect.predict(out, [scenes / "val" / "0.png", tmp_path / "no.png"])
     assert answers[1]["error"] == "not an image"
     assert {box["id"] for one in answers[:1] for box in one["boxes"]} <= {5, 11}
     (whole,) = detect.predict(loaded, scenes / "val" / "0.png", threshold=0.0)

@@ -231,7 +231,7 @@ def test_every_verb_takes_a_frame(encoder: str, tmp_path: Path) -> None:
     assert fit.accuracy == same.accuracy and len(fit.parts.train) == len(same.parts.train)
     figures, _ = headstart.evaluate(tmp_path / "model", frame)
     assert figures.n == len(headstart.audit(frame).usable)
-    assert headstart.evaluate(tmp_path / "model", frame.text, frame.label)[0].n == figures.n
+    assert headstart.evaluate(tmp_path / "model", frame.text, frame.label).figures.n == figures.n
     asked = headstart.predict(tmp_path / "model", frame)
     for form in (frame.text, pl.Series(texts), pa.array(texts), texts, frame[["text"]]):
         answers = headstart.predict(tmp_path / "model", form)

@@ -63,7 +63,7 @@ _OF_PICTURES = record(
 
 _OF_TEXTS = record(
     {
-        "library": one_of("headstart", "transformers"),
+        "library": one_of("headstart", "transformers", "model2vec"),
         "architecture": _ARCHITECTURE,
         "kind": one_of("text"),
     },

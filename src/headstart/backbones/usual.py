@@ -139,20 +139,26 @@ def other_script(texts: Iterable[str]) -> float:
     return 1 - latin / len(letters) if letters else 0.0
 
 
+def _spread(dataset: Dataset, count: int) -> list[int]:
+    """Return the indices of at most ``count`` items from all over the data set."""
+    last = len(dataset) - 1
+    return sorted({int(i) for i in np.linspace(0, last, count)}) if last >= 0 else []
+
+
 def _sample(dataset: Dataset) -> Iterator[str]:
     """Yield some texts from all over the data set."""
-    for index in np.unique(np.linspace(0, len(dataset) - 1, _TEXTS).astype(int)):
+    for index in _spread(dataset, _TEXTS):
         try:
-            yield dataset.content(int(index)).decode("utf-8", "replace")[:1000]
+            yield dataset.content(index).decode("utf-8", "replace")[:1000]
         except (OSError, ItemError):
             continue
 
 
 def _first(dataset: Dataset) -> Iterator[Decoded]:
     """Yield some pictures from all over the data set that can be unpacked."""
-    for index in np.unique(np.linspace(0, len(dataset) - 1, _PICTURES).astype(int)):
+    for index in _spread(dataset, _PICTURES):
         try:
-            yield examine(dataset.content(int(index)))
+            yield examine(dataset.content(index))
         except (OSError, ItemError):
             continue
 

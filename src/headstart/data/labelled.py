@@ -26,6 +26,7 @@ from headstart.errors import DataError, ItemError
 from headstart.progress import log
 from headstart.tasks.cells import Cells, marks
 from headstart.tasks.classes import is_number, no_classes
+from headstart.tasks.registry import find
 from headstart.tasks.registry import read as read_targets
 
 if TYPE_CHECKING:
@@ -111,8 +112,7 @@ def read_tables(
     if more:
         chosen = chosen._replace(split=None)
     _say(table, chosen)
-    # Where several labels are asked for, a row without any has none of them.
-    blank = "[]" if asked.task == "labels" else None
+    blank = find(asked.task).blank if asked.task else None
     parts = [_part(table, split, chosen, pictures, root, blank)]
     for split, path in more:
         wanted = [*chosen.content, *chosen.labels, *chosen.beside]

@@ -88,6 +88,7 @@ class Labels(Task):
     score: ClassVar[str] = "macro_f1"
     worst: ClassVar[str] = "Most surprising items"
     shots: ClassVar[str] = "items a label"
+    blank: ClassVar[str | None] = "[]"
     solvers: ClassVar[Mapping[str, Solver]] = {
         name: one_against_rest(solver) for name, solver in SOLVERS.items()
     }

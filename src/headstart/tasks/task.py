@@ -105,6 +105,7 @@ class Task(ABC):
         shots: what is counted where few items are drawn, see `draw`.
         solvers: all of its convex heads.
         share: whether the score lies between 0 and 1.
+        blank: what a row without a target says; None where it must have one.
         names: of its outputs; empty where they have none.
     """
 
@@ -114,6 +115,7 @@ class Task(ABC):
     worst: ClassVar[str] = "Most confident mistakes"
     shots: ClassVar[str] = "labels a class"
     share: ClassVar[bool] = True
+    blank: ClassVar[str | None] = None
     solvers: ClassVar[Mapping[str, Solver]]
     names: tuple[str, ...]
 

@@ -274,8 +274,9 @@ def _fit(data: Any, labels: Any, run: Fitting) -> Fit:
         require_room(run.out, sum(e.weights.stat().st_size for e in entries if e.weights))
     how: dict[str, Any] = {"device": device, "seed": run.seed}
     solves = strategy.solves and all(entry.ready for entry in entries)
-    # Of few shots nothing is embedded but them and what is held out.
-    found, (features,) = look(dataset, [entries], solves=solves and run.shots is None, **how)
+    # Of few shots nothing is embedded but them and what is held out, where the rest is not read.
+    whole = run.shots is None or run.unlabelled is not None
+    found, (features,) = look(dataset, [entries], solves=solves and whole, **how)
     dataset = found.dataset
     parts = _parts(found, run, notes)
     if solves and features is None:
