@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from headstart import progress
+
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "first_steps.ipynb"
 
 
@@ -28,3 +30,24 @@ def test_it_is_kept_without_outputs() -> None:
     cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
     assert sum(cell["cell_type"] == "code" for cell in cells) >= 10
     assert not any(cell.get("outputs") for cell in cells)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_bar_is_drawn_below_the_cell(tmp_path: Path) -> None:
+    pytest.importorskip("ipykernel")
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    cell = (
+        "from headstart import progress; progress._PATIENCE = 0\nlist(progress.track('abc', 'it'))"
+    )
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    nbclient.NotebookClient(book, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    pages = [out.data["text/html"] for out in book.cells[0].outputs if "text/html" in out.data]
+    assert len(pages) == 1 and "3/3" in pages[0] and "<progress" in pages[0]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_library_that_brings_a_kernel_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("IPython")
+    pytest.importorskip("ipykernel")
+    monkeypatch.setattr(progress, "_PATIENCE", 0)
+    assert list(progress.track("abc", "it")) == ["a", "b", "c"]

@@ -55,13 +55,22 @@ app.add_typer(detect_app, name="detect")
 
 Shown = Callable[[bool, dict[str, Any]], None]
 
-DATA = Annotated[Path, typer.Argument(metavar="DATA", help="A folder of classes, or a table.")]
-BOXES = Annotated[
-    Path, typer.Argument(metavar="DATA", help="A COCO file, or a folder of COCO, VOC or YOLO.")
-]
-SOURCE = Annotated[Path, typer.Argument(metavar="SOURCE", help="Labelled: folder or table.")]
-TARGET = Annotated[Path, typer.Argument(metavar="TARGET", help="Labels are not needed.")]
-BUNDLE = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that fit made.")]
+
+def _path(name: str) -> Path:
+    if not name.strip():  # Path would take the current folder
+        raise typer.BadParameter("an empty name; '.' is the folder that you are in.")
+    return Path(name)
+
+
+def _place(metavar: str, said: str) -> Any:
+    return typer.Argument(metavar=metavar, help=said, parser=_path)
+
+
+DATA = Annotated[Path, _place("DATA", "A folder of classes, or a table.")]
+BOXES = Annotated[Path, _place("DATA", "A COCO file, or a folder of COCO, VOC or YOLO.")]
+SOURCE = Annotated[Path, _place("SOURCE", "Labelled: folder or table.")]
+TARGET = Annotated[Path, _place("TARGET", "Labels are not needed.")]
+BUNDLE = Annotated[Path, _place("BUNDLE", "A folder that fit made.")]
 ITEMS = Annotated[
     list[str],
     typer.Argument(

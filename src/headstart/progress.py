@@ -63,6 +63,13 @@ def until(moment: float) -> Iterator[None]:
         yield
 
 
+def _is_notebook() -> bool:
+    """Return whether a kernel runs this; other libraries import one without running in it."""
+    running = sys.modules.get("IPython")
+    shell = running.get_ipython() if running is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
 def _in_notebook(label: str) -> Reporter:
     """Return a reporter that draws a bar below the cell once work has taken a moment."""
     notebook: Any = import_module("IPython.display")
@@ -98,7 +105,7 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[
     [1, 2]
     """
     report = _reporter.get()
-    if report is _silent and "ipykernel" in sys.modules:
+    if report is _silent and _is_notebook():
         report = _in_notebook(label)
     done = 0
     for done, item in enumerate(items, 1):

@@ -255,6 +255,8 @@ def given(data: Any, labels: Any, run: Reading, kind: Kind | None = None) -> Dat
         return data
     beside = Path(os.path.expanduser(run.images)) if run.images else None
     if isinstance(data, str | PathLike):
+        if not str(data).strip():
+            raise UsageError("data is an empty name; '.' is the folder that you are in.")
         if labels is not None:
             raise UsageError(f"'{data}' is a path, and its labels lie there; give items with them.")
         asked = _asked(run, cast("Kind | None", run.kind))
