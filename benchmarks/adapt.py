@@ -109,7 +109,7 @@ def against_skada() -> None:
     from headstart.adaptation.space import Material, Moments
     from headstart.backbones.registry import resolve_all
     from headstart.boundary.extract import extract
-    from headstart.settings.table import Options
+    from headstart.settings.groups import Options
     from headstart.tasks.heads import Examples
 
     for what in ("digits", "pacs"):

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import headstart
 from headstart.backbones.build import build
 from headstart.backbones.registry import resolve
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from places import DATA, WEIGHTS
 
 BACKBONE = "mobilenet_v2"

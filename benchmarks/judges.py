@@ -34,7 +34,7 @@ from headstart.compute.running import to_device
 from headstart.data.dataset import Dataset
 from headstart.data.reading import read
 from headstart.data.split import draw
-from headstart.settings.table import Carried, Options
+from headstart.settings.groups import Carried, Options
 from headstart.store import home
 from headstart.tasks.intervals import mean_interval
 from headstart.training.selection import selection

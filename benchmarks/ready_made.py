@@ -29,7 +29,7 @@ from headstart.backbones.registry import resolve
 from headstart.data.dataset import Dataset
 from headstart.data.reading import read
 from headstart.data.split import draw
-from headstart.settings.table import Carried
+from headstart.settings.groups import Carried
 from headstart.tasks.intervals import mean_interval
 from headstart.training.transfer import transfer
 from places import DATA

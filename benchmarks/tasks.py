@@ -28,7 +28,7 @@ os.environ.setdefault("HEADSTART_HOME", str(Path(tempfile.gettempdir()) / "heads
 
 import headstart
 from headstart.data.dataset import Dataset
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.tasks.intervals import bootstrap
 
 Rows = np.ndarray

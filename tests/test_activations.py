@@ -41,7 +41,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.data.texts import Tokenize
 from headstart.errors import HeadstartError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.store import DIGEST, Shelves, Store, digest
 from headstart.strategies.plan import HEAD, Freeze, Group, Plan, Stage
 from headstart.training import loop

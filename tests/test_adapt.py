@@ -24,7 +24,7 @@ from headstart.data.arrays import from_items
 from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
 from headstart.errors import DataError, UsageError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.tasks.heads import Examples
 from headstart.tasks.task import Targets
 

@@ -15,7 +15,7 @@ from headstart.backbones.build import build
 from headstart.backbones.registry import resolve
 from headstart.boundary.engine import Batch
 from headstart.boundary.inputs import PLAIN, Inputs
-from headstart.settings.table import Carried
+from headstart.settings.groups import Carried
 from headstart.training.batchnorm import settle
 from headstart.training.transfer import transfer
 

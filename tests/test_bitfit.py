@@ -7,7 +7,7 @@ import numpy as np
 import headstart
 from conftest import bars
 from headstart.backbones.build import build
-from headstart.settings.table import RATES, Options
+from headstart.settings.groups import RATES, Options
 from headstart.strategies.plan import HEAD, Group, Stage
 from headstart.strategies.registry import strategy
 

@@ -20,7 +20,7 @@ from headstart import bundle, model
 from headstart.backbones import vision
 from headstart.backbones.registry import resolve
 from headstart.errors import BundleError, DataError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.store import file_digest
 from headstart.tasks.solvers import softmax
 

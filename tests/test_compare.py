@@ -25,7 +25,7 @@ from headstart.errors import DataError, HeadstartError, UsageError
 from headstart.evaluation import compare as module
 from headstart.evaluation import record
 from headstart.evaluation.runs import Comparison, Run, Summary, summarise
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.training.transfer import Fitted
 
 ONE = Options(epochs=1)
@@ -293,7 +293,7 @@ import sys
 from conftest import bars
 import headstart
 from headstart.evaluation import compare
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 
 class Bench(compare._Bench):
     def run(self, job):

@@ -16,7 +16,7 @@ from headstart import bundle
 from headstart.backbones.build import build
 from headstart.data.dataset import Dataset
 from headstart.errors import DataError, UsageError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.strategies.registry import STRATEGIES, strategy
 from headstart.tasks.solvers import softmax
 from headstart.training.transfer import Fitted

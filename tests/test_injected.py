@@ -18,7 +18,7 @@ from headstart.data import injected
 from headstart.data.dataset import Dataset
 from headstart.data.injected import Beside, Reader
 from headstart.errors import DataError, UsageError
-from headstart.settings.table import Carried
+from headstart.settings.groups import Carried
 from headstart.training.transfer import transfer
 
 ALL = np.arange(4)

@@ -18,7 +18,7 @@ from headstart.data.arrays import from_items
 from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
 from headstart.data.split import draw
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.strategies.registry import STRATEGIES
 from headstart.tasks.classes import LEAST_TO_SELECT
 from headstart.training.selection import selection

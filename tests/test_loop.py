@@ -24,7 +24,7 @@ from headstart.boundary.activations import VIEWS, Activations
 from headstart.boundary.inputs import Inputs, in_batches
 from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, Group, Plan, Stage
 from headstart.tasks.classes import class_weights
 from headstart.training import loop

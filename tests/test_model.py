@@ -14,7 +14,7 @@ import headstart
 from conftest import bars, save_bars, save_encoder, sentences
 from headstart import model as module
 from headstart.model import Model
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 
 
 @pytest.fixture(params=["frozen", "partial:-1"])

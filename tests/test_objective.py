@@ -18,7 +18,7 @@ from headstart.backbones import vision
 from headstart.backbones.registry import resolve
 from headstart.boundary.inputs import Indices, Inputs, in_batches
 from headstart.errors import DataError, UsageError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, MODULES, Group, Plan, Stage
 from headstart.tasks.task import Matrix, Targets
 from headstart.training.checkpoint import Checkpoints

@@ -38,7 +38,7 @@ from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
 from headstart.data.split import draw, inner, split
 from headstart.estimator import TransferClassifier
-from headstart.settings.table import Carried, Options
+from headstart.settings.groups import Carried, Options
 from headstart.tasks.classes import LEAST_TO_SELECT, Classes
 from headstart.training import selection, transfer
 from headstart.training.objective import Contrastive, Step, Supervised

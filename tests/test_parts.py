@@ -16,7 +16,7 @@ from headstart.backbones.parts import biases, names_of, norms
 from headstart.backbones.registry import resolve
 from headstart.boundary.inputs import Inputs
 from headstart.errors import HeadstartError, UsageError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, Group, Part, Plan, Stage
 from headstart.training.job import Job
 from headstart.training.loop import train

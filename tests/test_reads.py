@@ -18,7 +18,7 @@ from headstart.data import dataset as datasets
 from headstart.data import scan
 from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 
 
 class Counting:

@@ -29,7 +29,7 @@ from headstart.data.dataset import Dataset
 from headstart.errors import DataError, UsageError
 from headstart.evaluation.forgetting import forgetting, robustness
 from headstart.model import Model
-from headstart.settings.table import Carried
+from headstart.settings.groups import Carried
 from headstart.tasks.heads import Head
 from headstart.training import blending, remembering
 from headstart.training.earlier import Earlier

@@ -24,7 +24,7 @@ from headstart import bundle
 from headstart.data.dataset import Dataset
 from headstart.errors import UsageError, exit_code
 from headstart.report import fit_page
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.store import Shelves, home
 from headstart.training import loop, soup, transfer
 from headstart.training.checkpoint import Checkpoints

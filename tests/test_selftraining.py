@@ -18,7 +18,7 @@ from headstart.boundary.extract import extract
 from headstart.data.dataset import Dataset
 from headstart.errors import DataError, UsageError
 from headstart.evaluation.selftraining import Learner
-from headstart.settings.table import Carried
+from headstart.settings.groups import Carried
 from headstart.tasks.task import Targets
 
 

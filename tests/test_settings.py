@@ -18,6 +18,7 @@ from headstart import cli
 from headstart.errors import UsageError
 from headstart.report.options import page
 from headstart.settings import table as groups
+from headstart.settings.groups import Carried, Options
 from headstart.settings.option import (
     REQUIRED,
     Settings,
@@ -26,7 +27,7 @@ from headstart.settings.option import (
     require_kind,
     table,
 )
-from headstart.settings.table import VERBS, Carried, Fitting, Options
+from headstart.settings.table import VERBS, Fitting
 from headstart.strategies.plan import STEPS
 from headstart.strategies.registry import STRATEGIES, readers, strategies, strategy
 

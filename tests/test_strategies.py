@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from headstart.backbones import pooling
 from headstart.errors import UsageError
-from headstart.settings.table import POOLINGS, RATES, Options
+from headstart.settings.groups import POOLINGS, RATES, Options
 from headstart.strategies.discriminative import Discriminative
 from headstart.strategies.first import First
 from headstart.strategies.partial import Partial

@@ -17,7 +17,7 @@ from headstart import bundle
 from headstart.cli import app
 from headstart.data.dataset import Dataset
 from headstart.errors import DataError, UsageError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.tasks.registry import TASKS, find, of_values, restored
 
 STEPS = ["scratch", "warm", "discriminative", "partial:-1", "first:2", "gradual", "lp-ft"]

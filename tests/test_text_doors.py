@@ -18,7 +18,7 @@ from conftest import save_encoder, save_sentences, sentences
 from headstart import cli
 from headstart.data.items import arriving
 from headstart.errors import HeadstartError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 
 
 @pytest.fixture(scope="module")

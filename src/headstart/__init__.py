@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from headstart.data.split import split
     from headstart.errors import HeadstartError
     from headstart.estimator import TransferClassifier
-    from headstart.settings.table import Options
+    from headstart.settings.groups import Options
     from headstart.strategies.plan import Plan
     from headstart.verbs.adapt import adapt
     from headstart.verbs.audit import audit
@@ -41,7 +41,7 @@ _HOME = {
     "Dataset": "data.dataset",
     "Fit": "verbs.fit",
     "HeadstartError": "errors",
-    "Options": "settings.table",
+    "Options": "settings.groups",
     "Plan": "strategies.plan",
     "TransferClassifier": "estimator",
     "TransferRegressor": "estimator",

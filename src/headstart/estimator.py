@@ -25,8 +25,8 @@ from headstart.data.handed import items_of, kind_of, targets_of
 from headstart.data.items import missing
 from headstart.data.scan import scan
 from headstart.errors import DataError
+from headstart.settings.groups import Carried
 from headstart.settings.option import require_kind, require_known, table
-from headstart.settings.table import Carried
 from headstart.settings.taking import signature
 from headstart.strategies.registry import strategies
 from headstart.tasks.solvers import softmax

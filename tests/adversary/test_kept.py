@@ -13,7 +13,7 @@ from conftest import bars, save_bars, save_encoder, sentences
 from headstart import bundle, store
 from headstart.data.audit import audit
 from headstart.errors import BundleError, DataError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 
 
 def kept(home: Path) -> list[Path]:

@@ -15,7 +15,7 @@ import headstart
 from conftest import bars
 from headstart import bundle, place
 from headstart.errors import BundleError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 
 HERE = Path(__file__).parent
 

@@ -18,7 +18,7 @@ from headstart.boundary.inputs import PLAIN, Indices, Inputs, in_batches
 from headstart.data.dataset import Dataset
 from headstart.data.items import Items, join
 from headstart.model import Model
-from headstart.settings.table import Carried
+from headstart.settings.groups import Carried
 from headstart.strategies.plan import MODULES, Group, Plan
 from headstart.strategies.registry import strategy
 from headstart.tasks.heads import OWN, Examples, Head, solve

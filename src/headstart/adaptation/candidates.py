@@ -18,7 +18,7 @@ from headstart.boundary.inputs import Indices
 from headstart.data.audit import Audit
 from headstart.data.images import Preprocess
 from headstart.model import Model
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.tasks.heads import Examples, Head
 from headstart.tasks.task import Figures, Matrix
 

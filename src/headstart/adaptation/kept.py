@@ -12,7 +12,7 @@ from headstart.adaptation.objective import maker
 from headstart.adaptation.space import Material, Space
 from headstart.adaptation.vectors import Map, Vectors, above_features
 from headstart.progress import log
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, MODULES, Group, Plan, Stage
 from headstart.tasks.heads import OWN, Examples, Head, solve
 from headstart.tasks.task import Matrix, Targets

@@ -14,8 +14,8 @@ from headstart.data.dataset import Dataset
 from headstart.data.images import Decoded, Preprocess, examine
 from headstart.errors import DataError, ItemError
 from headstart.progress import log
+from headstart.settings.groups import Input, Options
 from headstart.settings.option import require_kind, require_read
-from headstart.settings.table import Input, Options
 
 
 def entries_for(

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from headstart.errors import HeadstartError, unknown
-from headstart.settings.table import DEVICES
+from headstart.settings.groups import DEVICES
 
 
 def pick(wanted: str = "auto") -> str:

@@ -22,7 +22,7 @@ from headstart.data.dataset import Dataset, Kind, Split
 from headstart.data.items import Items
 from headstart.data.labelled import read_tables, table_items
 from headstart.errors import DataError, UsageError, nearest
-from headstart.settings.table import Reading
+from headstart.settings.groups import Reading
 from headstart.settings.taking import takes
 
 __all__ = ["Items", "read", "read_items"]

@@ -17,8 +17,9 @@ from headstart.detection import anchors
 from headstart.detection.model import Finder, no_head
 from headstart.errors import UsageError
 from headstart.progress import log
+from headstart.settings.groups import Options, Steps
 from headstart.settings.option import deciding
-from headstart.settings.table import Detecting, Options, Steps
+from headstart.settings.table import Detecting
 from headstart.strategies.plan import Plan
 from headstart.strategies.registry import strategy
 from headstart.tasks.average_precision import Numbers

@@ -21,7 +21,8 @@ from headstart.evaluation import racing
 from headstart.evaluation.design import Design, Part
 from headstart.evaluation.runs import Cell, Comparison, HeldOut, Run, Shots, samples
 from headstart.progress import OutOfTimeError, log, track, until
-from headstart.settings.table import Carried, Comparing, Options
+from headstart.settings.groups import Carried, Options
+from headstart.settings.table import Comparing
 from headstart.strategies.registry import strategy
 from headstart.tasks.answers import Answers, answered, joined
 from headstart.training.transfer import transfer

@@ -10,8 +10,8 @@ from typing import Any
 from headstart.errors import HeadstartError, UsageError
 from headstart.evaluation.runs import Comparison, Run
 from headstart.progress import log
+from headstart.settings.groups import Options
 from headstart.settings.option import other_settings
-from headstart.settings.table import Options
 from headstart.store import written_aside
 from headstart.tasks.answers import Answers
 from headstart.tasks.task import Targets

@@ -20,7 +20,7 @@ from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features
 from headstart.compute.device import pick
 from headstart.data.dataset import Dataset
-from headstart.settings.table import Carried
+from headstart.settings.groups import Carried
 from headstart.strategies.registry import strategy
 from headstart.tasks.intervals import mean_interval
 from headstart.tasks.task import Indices, Matrix, Targets, Values

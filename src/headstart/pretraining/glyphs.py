@@ -32,7 +32,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.images import Preprocess
 from headstart.pretraining.characters import CLASSES, HELD_OUT, Bank, gather
 from headstart.pretraining.strokes import draw
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, Group, Plan, Stage
 from headstart.tasks.classes import Classes
 from headstart.tasks.heads import Head

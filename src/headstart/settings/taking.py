@@ -9,8 +9,8 @@ from textwrap import indent
 from typing import Any, TypeVar
 
 from headstart.errors import UsageError
+from headstart.settings.groups import Options
 from headstart.settings.option import REQUIRED, Setting, Settings, table
-from headstart.settings.table import Options
 
 Result = TypeVar("Result")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.strategies.plan import KEPT, STEPS, Plan, Strategy
 from headstart.strategies.warm import train_from
 

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
+from headstart.settings.groups import Options
 from headstart.settings.option import Setting, table
-from headstart.settings.table import Fitting, Options
+from headstart.settings.table import Fitting
 
 HEAD = -1
 """The head's index in a `Group`: it comes after the last block, whatever their number."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from headstart.errors import UsageError, unknown
+from headstart.settings.groups import Options
 from headstart.settings.option import Setting, require_read
-from headstart.settings.table import Options
 from headstart.strategies.auto_freeze import AutoFreeze
 from headstart.strategies.bitfit import BitFit
 from headstart.strategies.contrastive import Contrastive

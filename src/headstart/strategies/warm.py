@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, KEPT, STEPS, Group, Plan, Stage, Strategy
 
 

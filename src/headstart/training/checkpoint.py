@@ -25,8 +25,8 @@ from torch import Tensor
 
 from headstart.errors import UsageError
 from headstart.progress import log
+from headstart.settings.groups import Options
 from headstart.settings.option import other_settings
-from headstart.settings.table import Options
 from headstart.store import written_aside
 
 FORMAT = 2

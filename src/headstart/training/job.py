@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.errors import DataError
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.strategies.plan import Plan
 from headstart.tasks.heads import Head
 from headstart.tasks.task import Targets, Task

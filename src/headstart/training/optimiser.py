@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, Stage
 
 

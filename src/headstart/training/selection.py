@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.data.split import inner
-from headstart.settings.table import Options
+from headstart.settings.groups import Options
 from headstart.tasks.task import Matrix, Targets, Task
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from headstart.data.images import Preprocess
 from headstart.errors import UsageError
 from headstart.model import Model
 from headstart.progress import log
+from headstart.settings.groups import Carried, Options
 from headstart.settings.option import deciding
-from headstart.settings.table import Carried, Options
 from headstart.store import digest
 from headstart.strategies.registry import require_kinds, require_targets, strategy
 from headstart.tasks.heads import OWN, Examples, Head, solve

@@ -20,8 +20,9 @@ from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
 from headstart.data.reading import given
 from headstart.errors import UsageError
+from headstart.settings.groups import Reading
 from headstart.settings.option import Setting, require_read
-from headstart.settings.table import Adapting, Reading
+from headstart.settings.table import Adapting
 from headstart.settings.taking import takes
 from headstart.strategies.registry import OFFERED, strategies
 from headstart.training.transfer import Fitted

@@ -18,8 +18,9 @@ from headstart.errors import UsageError
 from headstart.evaluation.choosing import choose
 from headstart.evaluation.compare import compare
 from headstart.evaluation.design import folded
+from headstart.settings.groups import Options
 from headstart.settings.option import table
-from headstart.settings.table import Comparing, Fitting, Options
+from headstart.settings.table import Comparing, Fitting
 from headstart.settings.written import words
 from headstart.strategies.registry import STRATEGIES, strategy
 from headstart.tasks.task import Targets

@@ -10,7 +10,8 @@ from headstart.backbones.registry import available, resolve
 from headstart.backbones.usual import here_of, usual
 from headstart.data.reading import given
 from headstart.errors import BackboneError
-from headstart.settings.table import Listing, Reading
+from headstart.settings.groups import Reading
+from headstart.settings.table import Listing
 from headstart.settings.taking import takes
 
 

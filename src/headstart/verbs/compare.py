@@ -34,8 +34,9 @@ from headstart.evaluation.runs import Comparison
 from headstart.findings import Finding
 from headstart.progress import log
 from headstart.report.tables import save_comparison
+from headstart.settings.groups import Options
 from headstart.settings.option import deciding, table
-from headstart.settings.table import Comparing, Options
+from headstart.settings.table import Comparing
 from headstart.settings.taking import takes
 from headstart.store import digest
 from headstart.strategies.registry import (

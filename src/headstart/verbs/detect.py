@@ -33,8 +33,9 @@ from headstart.detection.model import Finder
 from headstart.errors import BundleError, DataError, UsageError
 from headstart.place import claimed
 from headstart.progress import log
+from headstart.settings.groups import Beside, Input
 from headstart.settings.option import require_read
-from headstart.settings.table import Beside, Detecting, Finding, Input, Rating
+from headstart.settings.table import Detecting, Finding, Rating
 from headstart.settings.taking import takes
 from headstart.strategies.registry import strategy
 from headstart.tasks import box_figures

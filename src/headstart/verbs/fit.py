@@ -31,7 +31,8 @@ from headstart.evaluation.forgetting import forgetting
 from headstart.findings import Finding
 from headstart.model import Model
 from headstart.place import claimed, filled, require_room
-from headstart.settings.table import Fitting, Reading
+from headstart.settings.groups import Reading
+from headstart.settings.table import Fitting
 from headstart.settings.taking import takes
 from headstart.store import digest, written_aside
 from headstart.strategies.registry import (

@@ -26,15 +26,14 @@ from headstart.data.reading import given
 from headstart.data.texts import Tokenize
 from headstart.errors import DataError, UsageError
 from headstart.progress import log
+from headstart.settings.groups import Options, Reading
 from headstart.settings.option import table
 from headstart.settings.table import (
     Fitting,
     Learning,
-    Options,
     PretrainingAutoencoder,
     PretrainingMasked,
     PretrainingSupervised,
-    Reading,
 )
 from headstart.settings.taking import takes
 from headstart.strategies.registry import OFFERED, strategy

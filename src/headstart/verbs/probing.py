@@ -7,7 +7,8 @@ from typing import Any
 from headstart.backbones.entry import Entry
 from headstart.data.reading import given
 from headstart.errors import UsageError
-from headstart.settings.table import Fitting, Reading
+from headstart.settings.groups import Reading
+from headstart.settings.table import Fitting
 from headstart.training.earlier import Earlier
 
 

@@ -20,7 +20,8 @@ from headstart.data.split import Split
 from headstart.errors import DataError, UsageError
 from headstart.evaluation.selftraining import Learner, Outcome
 from headstart.progress import log
-from headstart.settings.table import Fitting, Reading
+from headstart.settings.groups import Reading
+from headstart.settings.table import Fitting
 from headstart.strategies.registry import strategy
 from headstart.tasks.task import Indices, Targets
 from headstart.training.earlier import Earlier
