@@ -263,7 +263,8 @@ def arrays(strategy: str) -> str:
     import headstart
 
     found = load_digits()
-    model = headstart.TransferClassifier(strategy=strategy, epochs=3, device="cpu")
+    epochs = None if strategy == "frozen" else 3  # which frozen does not read, and refuses
+    model = headstart.TransferClassifier(strategy=strategy, epochs=epochs, device="cpu")
     model.fit(found.images[:250], found.target[:250])
     chances = model.predict_proba(found.images[250:400])
     return hashlib.blake2b(chances.round(6).tobytes(), digest_size=8).hexdigest()
