@@ -27,6 +27,7 @@ from headstart.errors import DataError, UsageError
 from headstart.settings.groups import Options
 from headstart.tasks.heads import Examples
 from headstart.tasks.task import Targets
+from test_pairing import mixed
 
 KEPT = [name for name, method in METHODS.items() if not method.translates]
 
@@ -334,3 +335,12 @@ def test_other_kinds_and_tasks_are_refused(pair: tuple[Dataset, Dataset]) -> Non
 def test_usps_to_mnist_gains_without_a_label() -> None:
     found = headstart.adapt(shared_data("usps"), shared_data("mnist"), method="mcc").to_json()
     assert found["accuracy"] > found["scores"]["none"]["accuracy"] + 0.02
+
+
+@pytest.mark.parametrize("method", ["none", "norm", "coral", "mcc", "shot", "pseudo", "reweight"])
+@pytest.mark.parametrize("per_class", [15, 33])
+def test_shuffled_and_damaged_domains(method: str, per_class: int, glyph_graph: Path) -> None:
+    # Nothing to adapt to: only items beside other items' labels could be answered wrongly.
+    source, target = mixed(bars(per_class, 3, seed=1)), mixed(bars(70, 3, seed=2), seed=4)
+    found = headstart.adapt(source, target, backbone="glyphs", method=method).to_json()
+    assert found["accuracy"] > 0.9

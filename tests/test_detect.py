@@ -20,7 +20,8 @@ from headstart.backbones import vision
 from headstart.backbones.registry import resolve
 from headstart.cli import app
 from headstart.data.images import Preprocess
-from headstart.detection import maps
+from headstart.detection import maps, reading
+from headstart.detection.audit import check
 from headstart.detection.detector import Detector, Spec
 from headstart.detection.objective import truth
 from headstart.errors import BackboneError, BundleError, DataError, UsageError
@@ -285,3 +286,27 @@ def test_the_command_line(scenes: Path, tmp_path: Path, capsys: Any) -> None:
 def test_a_crowd_is_no_picture_of_nothing() -> None:
     row = np.array([[0.1, 0.1, 0.4, 0.4, 0, CROWD]])
     assert len(truth(packed([row])[0], 64)["boxes"]) == 0 and len(things(packed([row])[0])) == 1
+
+
+def test_boxes_stay_with_their_pictures(tmp_path: Path) -> None:
+    root = shapes(tmp_path / "data")
+    path = root / "train" / "annotations.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    rng = np.random.default_rng(0)
+    for part in ("images", "annotations"):
+        told[part] = [told[part][i] for i in rng.permutation(len(told[part]))]
+    path.write_text(json.dumps(told), encoding="utf-8")
+    for one in told["images"][::7]:
+        picture = root / "train" / one["file_name"]
+        picture.write_bytes(picture.read_bytes()[:60])
+    found = check(reading.read(root)).audit
+    data = found.dataset
+    usable = [i for i in found.usable if data.splits[i] == "train"]
+    assert 0 < len(usable) < len(told["images"])
+    ids = {one["file_name"]: one["id"] for one in told["images"]}
+    for i in usable:
+        name = Path(data.names[i]).name
+        wanted = sorted(one["bbox"] for one in told["annotations"] if one["image_id"] == ids[name])
+        there = things(data.known.values[i])[:, :4] * 64
+        corners = sorted([x, y, right - x, bottom - y] for x, y, right, bottom in there.tolist())
+        np.testing.assert_allclose(corners, wanted, atol=1e-3)

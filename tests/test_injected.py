@@ -219,3 +219,22 @@ def test_a_run_goes_on_only_with_the_same_columns(tmp_path: Path, glyph_graph: P
     with pytest.raises(UsageError, match="columns: was"):
         headstart.fit(path, columns="year,colour", resume=True, **how)
     assert headstart.fit(path, columns="year", resume=True, **how).bundle == out
+
+
+@pytest.mark.parametrize("per_class", [15, 16, 33, 70])
+@pytest.mark.parametrize("how", [{}, {"strategy": "lp-ft", "epochs": 1}], ids=["frozen", "lp-ft"])
+def test_columns_stay_with_their_items(
+    how: dict[str, Any], per_class: int, glyph_graph: Path, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(per_class)
+    rows = ["file,year,label"]
+    for i, label in enumerate(rng.permutation(np.arange(2 * per_class) % 2)):
+        path = tmp_path / f"{i}.png"
+        Image.fromarray(rng.integers(0, 255, (8, 8)).astype(np.uint8)).save(path)
+        if i % 7 == 0:
+            path.write_bytes(path.read_bytes()[:60])
+        rows.append(f"{path.name},{(1900, 2000)[label]},{'ab'[label]}")
+    (tmp_path / "t.csv").write_text("\n".join(rows), encoding="utf-8")
+    made = headstart.fit(tmp_path / "t.csv", columns="year", backbone="glyphs", device="cpu", **how)
+    assert len(made.to_json()["skipped"]) == -(-2 * per_class // 7)
+    assert made.accuracy == 1.0  # the pictures are noise; of the wrong rows it would be a half
