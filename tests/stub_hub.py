@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,22 +15,28 @@ from urllib.parse import unquote, urlsplit
 COMMIT = "a" * 40
 
 
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Hub:
     """Repositories by name, each a mapping from file names to contents; what was asked is kept.
 
     ``cuts`` end the body of a file at these places, one after the other; ``lie`` states digests
-    that the contents do not have; ``slow`` are seconds for each megabyte; ``begun`` is set once
-    12 MB of a file are sent.
+    that the contents do not have; ``begun`` is set once 12 MB of a file are sent, and no
+    more is sent until ``on`` is.
     """
 
     repositories: dict[str, Mapping[str, bytes]]
     cuts: dict[str, list[int]] = field(default_factory=dict)
     lie: bool = False
-    slow: float = 0.0
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     url: str = ""
     begun: threading.Event = field(default_factory=threading.Event)
+    on: threading.Event = field(default_factory=_set)
 
     def etag(self, content: bytes) -> str:
         return hashlib.sha256(content + b"!" * self.lie).hexdigest()
@@ -113,7 +118,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
                     self.wfile.write(content[at : min(at + (1 << 20), end)])
                     if at >= 12 << 20:
                         hub.begun.set()
-                    time.sleep(hub.slow)
+                        hub.on.wait(100)
             if end < len(content):
                 self.close_connection = True
 

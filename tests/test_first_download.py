@@ -65,13 +65,14 @@ def test_cut_off_at_five_places_and_resumed(tmp_path: Path) -> None:
 
 def test_killed_and_run_again(tmp_path: Path) -> None:
     files = static_files(tmp_path / "made")
-    hub = Hub({"me/static": files}, slow=0.05)
+    hub = Hub({"me/static": files})
+    hub.on.clear()
     with serving(hub):
         first = fetching(hub, tmp_path, "hf:me/static")
         assert hub.begun.wait(100)
         first.send_signal(signal.SIGKILL)
         first.communicate()
-        hub.slow = 0.0
+        hub.on.set()
         again = fetching(hub, tmp_path, "hf:me/static")
         out, err = again.communicate(timeout=100)
     assert again.returncode == 0, err

@@ -5,6 +5,7 @@ A result says its `Card` and its records; everything else follows here, the same
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,16 +43,16 @@ class Line(NamedTuple):
     high: list[float]
 
 
-class Shown:
+class Shown(ABC):
     """A result that shows itself; whoever is one has `card` and `records`."""
 
+    @abstractmethod
     def card(self) -> Card:
         """Return what is said at a glance."""
-        raise NotImplementedError
 
+    @abstractmethod
     def records(self) -> list[Record]:
         """Return the result's table: a dictionary a row, numbers as numbers."""
-        raise NotImplementedError
 
     def lines(self) -> list[Line]:
         """Return what is drawn as lines; where there is none, the table's intervals are drawn."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,26 +19,21 @@ from headstart.tasks.classes import Classes
 
 
 def test_large_pictures_take_turns() -> None:
-    most = held = 0
-    lock = threading.Lock()
+    met = []
+    meeting = threading.Barrier(2)  # whoever waits alone for a moment breaks it for all
 
     def unpack() -> None:
-        nonlocal most, held
         with room.lent():
             room.ask(room.MOST * 2 // 3)
-            with lock:
-                held += 1
-                most = max(most, held)
-            time.sleep(0.01)
-            with lock:
-                held -= 1
+            with suppress(threading.BrokenBarrierError):
+                met.append(meeting.wait(0.05))
 
     threads = [threading.Thread(target=unpack) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert most == 1 and room._taken == 0
+    assert not met and room._taken == 0
 
 
 def test_one_that_is_larger_than_all_room_goes_alone() -> None:

@@ -180,12 +180,22 @@ def skipped(rejected: Sequence[Rejected], rest: str = "see skipped.csv in the bu
         _print(f"  ... and {len(rejected) - MOST} more, {rest}")
 
 
+def _suspect(row: dict[str, Any]) -> str:
+    """Return an item of a finding with what there is to say of it, by name."""
+    said = []
+    for name, value in row.items():
+        word = name.replace("_", " ")
+        if name != "item" and value is not False:
+            said.append(word if value is True else f"{word} {value}")
+    return f"{row['item']}: {', '.join(said)}"
+
+
 def checks(findings: Sequence[Finding]) -> None:
     """Print what the checks found, a line each, and the items that come first."""
     for one in findings:
         _print(f"{one.code}  {one.title}: {one.message}")
         for row in one.items[:SUSPECTS]:
-            _print(f"       {', '.join(map(str, row.values()))}")
+            _print(f"       {_suspect(row)}")
         if len(one.items) > SUSPECTS:
             _print(f"       ... and {len(one.items) - SUSPECTS} more with --json")
 
