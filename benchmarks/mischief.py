@@ -170,7 +170,7 @@ def tables(folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from adversary.test_tables import mutated
+    from adversary.test_hostile_tables import mutated
 
     counts: Counter[str] = Counter()
     rows = [(f"some text number {i} caf\u00e9", "ab"[i % 2]) for i in range(30)]
