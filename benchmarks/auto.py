@@ -1,0 +1,120 @@
+"""What `--strategy auto` picks, against every single strategy on the same labels.
+
+python benchmarks/auto.py OUT.jsonl [--sets NAME,...] [--shots 8,32,128] [--draws 2]
+python benchmarks/auto.py OUT.jsonl --table
+
+Six sets, 250 test items each, paired draws of labels. A row that is in OUT is not measured again,
+so a run that was stopped goes on. `auto` sees the labels alone; the test part is opened once by
+each fit. Its price is set against what `compare` with its five draws of each would take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import headstart
+from forecast import part
+from places import DATA
+
+PICTURES = "frozen", "partial:-2", "lp-ft", "discriminative", "l2-sp", "warm"
+TEXTS = "frozen", "contrastive", "partial:-2", "lora", "lp-ft", "warm"
+PHOTOS = {"backbone": "mobilenet_v2", "image_size": 128}
+SETS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "cats_dogs": ("cats_dogs", PHOTOS, PICTURES),
+    "hotdog_food101_64": ("hotdog_food101_64", PHOTOS, PICTURES),
+    "cifar10": ("cifar10", PHOTOS | {"image_size": 64}, PICTURES),
+    "pacs/sketch": ("pacs/sketch", PHOTOS, PICTURES),
+    "ag_news": ("ag_news/train_text.csv", {"backbone": "minilm", "max_length": 48}, TEXTS),
+    "imdb": ("imdb", {"backbone": "minilm", "max_length": 128}, TEXTS),
+}
+BUDGET = {8: "60s", 32: "90s", 128: "180s"}
+DRAWS_OF_COMPARE = 5
+
+
+def cells(sets: list[str], shots: list[int], draws: int) -> Iterator[tuple[str, int, int, str]]:
+    """Each set, size, draw and strategy; `auto` first, cheap ones before dear ones."""
+    for name in sets:
+        for size in shots:
+            for draw in range(draws):
+                yield from ((name, size, draw, way) for way in ("auto", *SETS[name][2]))
+
+
+def measured(data: headstart.Dataset, name: str, size: int, draw: int, way: str) -> dict[str, Any]:
+    """One fit, as a row."""
+    options = SETS[name][1] | ({"budget": BUDGET[size]} if way == "auto" else {})
+    one = headstart.fit(data, strategy=way, shots=size, seed=draw, **options).to_json()
+    row = {"set": name, "shots": size, "draw": draw, "way": way, "accuracy": one["accuracy"]}
+    if way == "auto":
+        return row | {"picked": one["auto"]["strategy"], "seconds": one["auto"]["seconds"]}
+    return row | {"seconds": one["seconds"]["total"]}
+
+
+def table(rows: list[dict[str, Any]]) -> None:
+    """Print `auto` beside the best single strategy of each set and size."""
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[row["set"], row["shots"]].append(row)
+    print("| set | a class | `auto` | picked | best single | its accuracy | minus best | price |")
+    print("|---|---|---|---|---|---|---|---|")
+    gaps, prices = [], []
+    by_way: dict[str, list[float]] = defaultdict(list)
+    for (name, size), found in groups.items():
+        mean = {
+            way: 100 * float(np.mean([r["accuracy"] for r in found if r["way"] == way]))
+            for way in dict.fromkeys(r["way"] for r in found)
+        }
+        if not mean.keys() >= {"auto", *SETS[name][2]}:
+            continue
+        autos = [row for row in found if row["way"] == "auto"]
+        singles = [row["seconds"] for row in found if row["way"] != "auto"]
+        best = max(SETS[name][2], key=lambda way: mean[way])
+        price = sum(row["seconds"] for row in autos) / (DRAWS_OF_COMPARE * sum(singles))
+        gaps.append(mean["auto"] - mean[best])
+        prices.append(price)
+        for way in mean:
+            by_way[way].append(mean["auto"] - mean[way])
+        picked = ", ".join(row["picked"] for row in autos)
+        print(
+            f"| {name} | {size} | {mean['auto']:.1f} | {picked} | {best} | {mean[best]:.1f} "
+            f"| {gaps[-1]:+.1f} | {price:.2f} |"
+        )
+    print(f"\nmean minus the best of each row {np.mean(gaps):+.2f}; price {np.mean(prices):.2f}")
+    for way, one in by_way.items():
+        print(f"  minus always {way}: {np.mean(one):+.2f} ({len(one)} rows)")
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser()
+    asked.add_argument("out", type=Path)
+    asked.add_argument("--sets", default=",".join(SETS))
+    asked.add_argument("--shots", default="8,32,128")
+    asked.add_argument("--draws", type=int, default=2)
+    asked.add_argument("--table", action="store_true")
+    one = asked.parse_args()
+    lines = one.out.read_text().splitlines() if one.out.exists() else []
+    rows = [json.loads(line) for line in lines]
+    if not one.table:
+        have = {(row["set"], row["shots"], row["draw"], row["way"]) for row in rows}
+        sizes = [int(size) for size in one.shots.split(",")]
+        kept: dict[str, headstart.Dataset] = {}
+        for cell in cells(one.sets.split(","), sizes, one.draws):
+            if cell in have:
+                continue
+            name = cell[0]
+            if name not in kept:
+                kept[name] = part(headstart.read(DATA / SETS[name][0]))
+            rows.append(measured(kept[name], *cell))
+            with one.out.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
+    table(rows)
+
+
+if __name__ == "__main__":
+    main()
