@@ -17,7 +17,8 @@ from conftest import truth
 from headstart.errors import UsageError
 from headstart.tasks import classes as task
 from headstart.tasks import drawing, heads
-from headstart.tasks.heads import Examples, Head
+from headstart.tasks.head import Head
+from headstart.tasks.heads import Examples
 from headstart.tasks.solvers import SOLVERS, fit_temperature, softmax
 from headstart.tasks.task import Indices
 

@@ -30,7 +30,7 @@ from headstart.errors import DataError, UsageError
 from headstart.evaluation.forgetting import forgetting, robustness
 from headstart.model import Model
 from headstart.settings.groups import Carried
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.training import blending, remembering
 from headstart.training.earlier import Earlier
 from headstart.training.optimiser import cosine

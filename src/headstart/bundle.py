@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from headstart.backbones import entry as entries
 from headstart.backbones.entry import Entry, from_facts
-from headstart.backbones.known import tensor_names
+from headstart.backbones.names import tensor_names
 from headstart.data.dataset import Kind
 from headstart.data.injected import Reader
 from headstart.data.texts import Tokenize
@@ -41,7 +41,7 @@ from headstart.facts import (
 from headstart.model import Model
 from headstart.place import DONE, is_leftover, refuse_links, settle
 from headstart.store import digest, file_digest, home, written_aside
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.registry import restored
 
 FORMAT = 2

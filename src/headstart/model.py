@@ -19,7 +19,7 @@ from headstart.data.items import Items, of_texts
 from headstart.data.reading import read_items
 from headstart.data.scan import Want, scan
 from headstart.errors import HeadstartError
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.task import Matrix, Task
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from headstart.model import Model
 from headstart.settings.groups import Carried
 from headstart.strategies.plan import MODULES, Group, Plan
 from headstart.strategies.registry import strategy
-from headstart.tasks.heads import OWN, Examples, Head, solve
+from headstart.tasks.head import Head
+from headstart.tasks.heads import OWN, Examples, solve
 from headstart.tasks.task import Matrix, Targets
 from headstart.training import batchnorm
 from headstart.training.job import Job, Trained

@@ -19,7 +19,8 @@ from headstart.data.audit import Audit
 from headstart.data.images import Preprocess
 from headstart.model import Model
 from headstart.settings.groups import Options
-from headstart.tasks.heads import Examples, Head
+from headstart.tasks.head import Head
+from headstart.tasks.heads import Examples
 from headstart.tasks.task import Figures, Matrix
 
 Entries = tuple[Entry, ...]

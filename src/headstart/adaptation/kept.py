@@ -14,7 +14,8 @@ from headstart.adaptation.vectors import Map, Vectors, above_features
 from headstart.progress import log
 from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, MODULES, Group, Plan, Stage
-from headstart.tasks.heads import OWN, Examples, Head, solve
+from headstart.tasks.head import Head
+from headstart.tasks.heads import OWN, Examples, solve
 from headstart.tasks.task import Matrix, Targets
 from headstart.training.job import Job
 from headstart.training.loop import train

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from headstart.adaptation.norm import moments, standardised
-from headstart.tasks.heads import Examples, Head
+from headstart.tasks.head import Head
+from headstart.tasks.heads import Examples
 from headstart.tasks.task import Matrix, Targets
 
 if TYPE_CHECKING:

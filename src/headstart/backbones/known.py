@@ -12,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from headstart.backbones.entry import Entry
 from headstart.progress import log
 from headstart.store import digest, home, written_aside
 
@@ -62,13 +61,3 @@ class Known:
             return version(library)
         except PackageNotFoundError:  # run from its sources
             return ""
-
-
-def tensor_names(entry: Entry) -> set[str]:
-    """Return the names of the tensors of a network for pictures, its head taken off."""
-    names = Known(entry.network, entry.library).read("names")
-    if names is None:
-        from headstart.backbones.build import build
-
-        names = build(entry).net.state_dict()
-    return set(names)

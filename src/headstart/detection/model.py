@@ -16,7 +16,7 @@ from headstart.boundary.extract import Features
 from headstart.data.dataset import Dataset
 from headstart.data.scan import Scanned, scan
 from headstart.model import Indices, Model
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.task import Matrix, Task
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from headstart.pretraining.strokes import draw
 from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, Group, Plan, Stage
 from headstart.tasks.classes import Classes
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.task import Targets
 from headstart.training.job import Job
 from headstart.training.loop import train as run_loop

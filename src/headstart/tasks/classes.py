@@ -18,7 +18,7 @@ from headstart.tasks import class_figures, drawing, scores
 from headstart.tasks.cells import Cells
 from headstart.tasks.class_blocks import blocks
 from headstart.tasks.class_figures import Evaluation
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.shown import Block, percent, span
 from headstart.tasks.solvers import ABSENT, SOLVERS, fit_temperature, softmax
 from headstart.tasks.task import (

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from headstart.errors import unknown
+from headstart.tasks.head import Head
 from headstart.tasks.task import Folds, Indices, Matrix, Solver, Targets, Task
 
 OWN = "own"
@@ -49,33 +50,6 @@ class Examples:
     def __post_init__(self) -> None:
         if len(self.features) != len(self.targets):
             raise ValueError(f"{len(self.features)} features, but {len(self.targets)} targets")
-
-
-@dataclass(frozen=True)
-class Head:
-    """outputs = x @ weight.T + x**2 @ square.T + bias, then divided by ``temperature``.
-
-    Attributes:
-        weight: shape (K, D).
-        bias: shape (K,).
-        square: shape (K, D), or None.
-        temperature: above 0; fitted on predictions for items that were not trained on, so that
-            probabilities mean what they say (Guo et al. 2017, arXiv:1706.04599).
-        chosen: what the inner cross-validation chose, for the report.
-    """
-
-    weight: Matrix
-    bias: Matrix
-    square: Matrix | None = None
-    temperature: float = 1.0
-    chosen: str = ""
-
-    def logits(self, x: Matrix) -> Matrix:
-        """Return the calibrated outputs, shape (N, K), of features of shape (N, D)."""
-        out = x @ self.weight.T + self.bias
-        if self.square is not None:
-            out = out + (x * x) @ self.square.T
-        return np.asarray(out / self.temperature, np.float32)
 
 
 def solve(name: str, examples: Examples, *, seed: int = 0) -> tuple[Head, Task]:

@@ -15,7 +15,7 @@ from headstart.tasks import drawing
 from headstart.tasks.cells import Cells
 from headstart.tasks.classes import in_order
 from headstart.tasks.figures import Measured, measured
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.iterative import iterative
 from headstart.tasks.label_blocks import blocks, ends, share
 from headstart.tasks.label_figures import Ranked, best_threshold, f1

@@ -14,7 +14,7 @@ from headstart.tasks import drawing
 from headstart.tasks.cells import Cells
 from headstart.tasks.classes import is_number
 from headstart.tasks.figures import Measured, measured
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.scores import explained
 from headstart.tasks.shown import Block
 from headstart.tasks.task import (

@@ -18,19 +18,18 @@ import numpy.typing as npt
 
 from headstart.errors import DataError, UsageError
 from headstart.tasks.cells import Cells, as_cells
+from headstart.tasks.head import Head
+from headstart.tasks.head import Matrix as Matrix
 from headstart.tasks.shown import Block, percent, span
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from headstart.tasks.heads import Head
-
-Matrix = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 Values = npt.NDArray[Any]
 """Targets of N items: shape (N,), or (N, L) of a task with several outputs an item."""
 
-Solver = Callable[[Matrix, Values, int, float], "Head"]
+Solver = Callable[[Matrix, Values, int, float], Head]
 """From features (N, D), targets, the number of outputs and C, to a head."""
 
 Criterion = Callable[["Tensor", Values], "Tensor"]

@@ -12,7 +12,8 @@ from headstart.backbones.entry import Entry
 from headstart.boundary.extract import extract
 from headstart.data.dataset import Dataset
 from headstart.data.split import require_held_out, split
-from headstart.tasks.heads import OWN, Head, solve
+from headstart.tasks.head import Head
+from headstart.tasks.heads import OWN, solve
 from headstart.tasks.task import Indices, Matrix, Targets
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from headstart.errors import DataError
 from headstart.settings.groups import Options
 from headstart.strategies.plan import Plan
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.task import Targets, Task
 
 if TYPE_CHECKING:

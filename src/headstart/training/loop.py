@@ -20,7 +20,7 @@ from headstart.compute.running import autocast
 from headstart.errors import HeadstartError
 from headstart.progress import log, track
 from headstart.strategies.plan import ADAPTERS, HEAD, MODULES, Stage
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.task import LOSS, SELECTION, Task
 from headstart.training import adapters, batchnorm, blending, checkpoint, optimiser
 from headstart.training.best import Best

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from headstart.backbones.blocks import Backbone
 from headstart.boundary.inputs import Indices
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.task import Matrix
 from headstart.training.earlier import Earlier
 from headstart.training.objective import Objective, Scene, Step, Supervised

@@ -10,7 +10,7 @@ from torch import nn
 
 from headstart.boundary.inputs import Inputs
 from headstart.data.images import Preprocess
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 
 SMALL_SIDE = 64
 """Pictures up to this many pixels a side are small."""

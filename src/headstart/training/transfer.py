@@ -28,7 +28,8 @@ from headstart.settings.groups import Carried, Options
 from headstart.settings.option import deciding
 from headstart.store import digest
 from headstart.strategies.registry import require_kinds, require_targets, strategy
-from headstart.tasks.heads import OWN, Examples, Head, solve
+from headstart.tasks.head import Head
+from headstart.tasks.heads import OWN, Examples, solve
 from headstart.training.earlier import Earlier
 from headstart.training.selection import selection
 

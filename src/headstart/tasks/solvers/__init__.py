@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.task import Indices as Labels
 from headstart.tasks.task import Matrix, Solver
 

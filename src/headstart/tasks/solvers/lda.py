@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from headstart.tasks.heads import Head
+from headstart.tasks.head import Head
 from headstart.tasks.solvers import of_present, solver
 from headstart.tasks.task import Indices, Matrix
 
