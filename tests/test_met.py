@@ -78,8 +78,9 @@ def test_json_lists(tmp_path: Path) -> None:
     ("name", "way"),
     [
         ("photos.zip", "is an archive; unpack it, and give the folder"),
-        ("mnist.npz", r"holds arrays; load them in Python, headstart.fit\(pictures, labels\)"),
-        ("train-images-idx3-ubyte", "holds arrays; load them in Python"),
+        ("digits.mat", r"holds arrays; load them in Python, headstart.fit\(pictures, labels\)"),
+        ("mnist.npz", "cannot be read: File is not a zip file"),
+        ("train-images-idx3-ubyte", "is no idx file: it starts with nothing"),
         ("sheet.ods", "save it as .xlsx or .csv"),
     ],
 )

@@ -50,7 +50,8 @@ _UNLABELLED = {"unsup", "unlabeled", "unlabelled"}
 
 LAYOUTS = (
     "Headstart reads CLASS/*.jpg, {train,val,test}/CLASS/*.jpg, the same with .txt files,"
-    " and tables (.csv, .tsv, .jsonl, .parquet) with a label column, also one for each split."
+    " tables (.csv, .tsv, .jsonl, .parquet) with a label column, also one for each split,"
+    " MNIST's idx files, and .npz."
 )
 
 

@@ -352,7 +352,7 @@ def _contents(
     if kind == "text":
         return _Contents(partial(_joined, cells), None, {})
     if len(content) > 1:
-        return _Contents(partial(_pixels, cells), None, {})
+        return _Contents(partial(_pixels, cells, _top(table, content)), None, {})
     if content[0] in table.binary:
         return _Contents(partial(_bytes, cells), None, {})
     places = pictures()
@@ -369,14 +369,24 @@ def _joined(cells: Kept, index: int) -> bytes:
     return " ".join(words).encode()
 
 
-def _pixels(cells: Kept, index: int) -> bytes:
+def _top(table: Table, content: Sequence[str]) -> int:
+    """Return what is white among the grey values: 1 or 255, the same for all rows."""
+    return 255 if any(float(cell) > 1 for name in content for cell in table.sample[name]) else 1
+
+
+def _pixels(cells: Kept, top: int, index: int) -> bytes:
     """Return a row of grey values as a square picture."""
+    row = cells.row(index)
     try:
-        values = np.array([float(str(cell)) for cell in cells.row(index)])
+        values = np.array([float(str(cell)) for cell in row])
     except ValueError as error:
         raise ItemError(f"a row of pixels holds something else: {error}") from error
+    if not (np.isfinite(values) & (values >= 0) & (values <= top)).all():
+        low, high = values.min(), values.max()
+        raise ItemError(f"a row of pixels from {low:g} to {high:g}; the others lie in 0 to {top}")
     side = int(len(values) ** 0.5)
-    return packed(values.reshape(side, side).astype(np.uint8 if values.max() > 1 else np.float32))
+    grey = values.reshape(side, side)
+    return packed(grey.astype(np.uint8) if top > 1 else grey.astype(np.float32))
 
 
 def _bytes(cells: Kept, index: int) -> bytes:

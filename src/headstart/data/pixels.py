@@ -72,7 +72,7 @@ def from_npy(content: bytes) -> Bytes:
 
     Raises `ItemError` for a pickle, other shapes, other ranges, and sizes that cannot be.
     """
-    dtype, columns_first, shape, start = _header(content)
+    dtype, columns_first, shape, start = npy_header(content)
     if len(shape) not in (2, 3) or 0 in shape:
         raise ItemError(f"an array of shape {shape}; wanted (height, width) or with channels last")
     check_size(shape[1], shape[0] * (shape[2] if len(shape) == 3 else 1))
@@ -83,12 +83,12 @@ def from_npy(content: bytes) -> Bytes:
     return to_bytes(values.reshape(shape, order="F" if columns_first else "C"))
 
 
-_DESCR = re.compile(r"'descr':\s*'([<>|=]?[biuf]\d+)'")
+_DESCR = re.compile(r"'descr':\s*'([<>|=]?[biufU]\d+)'")
 _ORDER = re.compile(r"'fortran_order':\s*(True|False)")
 _SHAPE = re.compile(r"'shape':\s*\(([\d, ]*)\)")
 
 
-def _header(content: bytes) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
+def npy_header(content: bytes) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
     """Return (dtype, Fortran order, shape, where the numbers start) of ``.npy`` content.
 
     Not by `np.load`: it reads the header with Python's parser, which in CPython 3.11 fails now and

@@ -21,13 +21,14 @@ from headstart.data.columns import Asked
 from headstart.data.dataset import Dataset, Kind, Split
 from headstart.data.items import Items
 from headstart.data.labelled import read_tables, table_items
+from headstart.data.stacks import is_stack, read_stacks, stack_items, stacks_in
 from headstart.errors import DataError, UsageError, nearest
 from headstart.settings.groups import Reading
 from headstart.settings.taking import takes
 
 __all__ = ["Items", "read", "read_items"]
 
-_ENDINGS = frozenset().union(tables.SUFFIXES, *folders.SUFFIXES.values())
+_ENDINGS = frozenset({".npz"}).union(tables.SUFFIXES, *folders.SUFFIXES.values())
 
 # Kaggle lays an example of a submission beside the labels.
 _PREFERRED = ("labels", "train_labels", "annotations", "metadata")
@@ -40,7 +41,7 @@ def read(source: Any, labels: Any = None, *, run: Reading) -> Dataset:
     Known by looking: class folders of images or of text files, in splits (train, val or valid,
     test) or not; a table with a label column and a text or an image column, with or without header;
     a folder with one table, which may name the images beside it, or with one a split: train.csv
-    and test.csv, say.
+    and test.csv, say; MNIST's idx files and NumPy's ``.npz``, see `headstart.data.stacks`.
 
     ``source`` is a folder or a table (.csv, .tsv, .jsonl, .ndjson, .parquet, .xlsx), or what Python
     holds already, see `headstart.data.handed`; ``labels`` are its targets where it has none.
@@ -68,8 +69,9 @@ def _read_from(path: Path, asked: Asked, beside: Path | None, run: Reading) -> D
 
 def _unlabelled(path: Path, kind: Kind | None, text: Sequence[str] | None) -> Dataset:
     """Return the items at ``path`` without targets."""
-    if kind is None:
-        kind = folders.kind_of(path) if path.is_dir() else "text"
+    if kind is None and not path.is_dir():
+        kind = "image" if is_stack(path) else "text"
+    kind = kind or folders.kind_of(path)
     found = read_items(path, kind, text_columns=text)
     if not len(found.names):
         raise DataError(f"no {kind}s in {path}. {folders.LAYOUTS}")
@@ -79,6 +81,10 @@ def _unlabelled(path: Path, kind: Kind | None, text: Sequence[str] | None) -> Da
 
 def _read(path: Path, asked: Asked, images: Path | None) -> Dataset:
     found: dict[Split, Path] = {"": path}
+    if stacks := _stacks(path):
+        if any([images, *asked[:3], asked.beside]):
+            raise UsageError(f"images and columns are of tables, and {path} holds none.")
+        return read_stacks(stacks, path, asked.task)
     if path.is_dir():
         found = _tables_in(path, any([images, *asked[:3], asked.beside]))
     elif path.suffix.lower() not in tables.SUFFIXES:
@@ -90,12 +96,19 @@ def _read(path: Path, asked: Asked, images: Path | None) -> Dataset:
     return read_tables(found, asked, images, path)
 
 
+def _stacks(path: Path) -> dict[Split, Path]:
+    """Return the files of many pictures that ``path`` is or holds, by split."""
+    if path.is_dir():
+        return stacks_in(path)
+    return {"": path} if is_stack(path) and path.is_file() else {}
+
+
 def _no_table(path: Path) -> str:
     """Return why a file is no data set, and how to go on."""
     name = path.name.lower()
     if name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")):
         return "is an archive; unpack it, and give the folder"
-    if name.endswith((".npz", ".npy", ".mat", ".pt", ".pkl")) or "-ubyte" in name:
+    if name.endswith((".npy", ".mat", ".pt", ".pkl")) or "-ubyte" in name:
         return (
             "holds arrays; load them in Python, headstart.fit(pictures, labels), or save the "
             "pictures as class folders"
@@ -207,6 +220,11 @@ def is_text(source: str | PathLike[str]) -> bool:
 
 
 def _part(path: Path, kind: Kind, text_columns: Sequence[str] | None, whole: bool = False) -> Items:
+    if kind == "image" and (stacks := _stacks(path)):
+        try:
+            return items.join(map(stack_items, stacks.values()))
+        except DataError as error:
+            return items.failed(path, str(error))
     if path.is_dir():
         found = items.of_folder(path, kind)
         return found if len(found.names) else items.failed(path, _nothing_in(path, kind))
