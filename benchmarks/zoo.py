@@ -6,7 +6,9 @@ prove them, the largest difference to the whole forward at any of them, relative
 feature. With ``--fit`` also whether frozen and partial fits of 40 items, saved and loaded, answer
 as before. The last lines count.
 
-    python benchmarks/zoo.py [--only WORD] [--fit]
+    python benchmarks/zoo.py [--only WORD] [--fit] [--kept FILE [--minutes M]]
+
+It takes hours where pictures are large; ``--kept`` lets it be done in pieces.
 """
 
 from __future__ import annotations
@@ -14,18 +16,21 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import logging
 import os
 import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+
+Line = dict[str, Any]
 
 TORCHVISION = [
     *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3"),
@@ -187,15 +192,66 @@ def sentences(path: Path) -> Path:
     return path
 
 
+class Notices(logging.Handler):
+    """Keep what was said about a network, so that its line can say it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one notice, once."""
+        if (text := record.getMessage()[:150]) not in self.said:
+            self.said.append(text)
+
+
+def measured(library: str, short: str, name: Callable[[], str], data: Path | None) -> Line:
+    """Return the line of a network; with ``data`` it is fitted too."""
+    line: Line = {"library": library, "network": short}
+    start = time.perf_counter()
+    try:
+        found = name()
+        inside, seconds, proof, worst = cuts(found)
+        line |= {"cuts": inside, "find": round(seconds, 2), "prove": round(proof, 2)}
+        line["difference"] = float(f"{worst:.1e}")
+        if data is not None:
+            with tempfile.TemporaryDirectory() as work:
+                os.environ["HEADSTART_HOME"] = f"{work}/home"
+                line["fit"] = fits(found, data, Path(work)) or "same answers"
+    except Exception as error:
+        line["error"] = f"{type(error).__name__}: {str(error)[:200]}"
+    return line | {"seconds": round(time.perf_counter() - start, 1)}
+
+
+def counts(lines: Iterable[Line]) -> Counter[str]:
+    """Return how many networks of each library do what is asked of them."""
+    totals: Counter[str] = Counter()
+    for line in lines:
+        library, inside = line["library"], line.get("cuts", 0)
+        totals[f"{library}: four cuts that hold"] += inside >= 4 and line["difference"] < 1e-4
+        totals[f"{library}: found in a second"] += line.get("find", 1) < 1
+        if "fit" in line:
+            totals[f"{library}: fits"] += line["fit"] == "same answers"
+        totals[f"{library}: networks"] += 1
+    return totals
+
+
 def main() -> None:
     """Print one line a network, and the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="networks with this word in library and name")
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--names", type=Path, default=Path("zoo-names.txt"))
+    parser.add_argument("--kept", type=Path, help="lines are added here, and none is made twice")
+    parser.add_argument("--minutes", type=float, default=1e9, help="no new network after these")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    totals: Counter[str] = Counter()
+    end = time.monotonic() + 60 * given.minutes
+    kept: Path | None = given.kept
+    lines: list[Line] = []
+    if kept is not None and kept.is_file():
+        lines = [json.loads(one) for one in kept.read_text().splitlines()]
+    there = {line["network"] for line in lines}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         os.environ["HEADSTART_HOME"] = str(work / "home")
@@ -209,25 +265,20 @@ def main() -> None:
             ),
         ]
         for library, short, name in every:
-            if given.only not in f"{library} {short}":
+            if given.only not in f"{library} {short}" or short in there or time.monotonic() > end:
                 continue
-            line: dict[str, Any] = {"library": library, "network": short}
-            try:
-                found = name()
-                inside, seconds, proof, worst = cuts(found)
-                line |= {"cuts": inside, "find": round(seconds, 2), "prove": round(proof, 2)}
-                line["difference"] = float(f"{worst:.1e}")
-                totals[f"{library}: four cuts that hold"] += inside >= 4 and worst < 1e-4
-                totals[f"{library}: found in a second"] += seconds < 1
-                if given.fit:
-                    wrong = fits(found, texts if library == "transformers" else data, work / short)
-                    line["fit"] = wrong or "same answers"
-                    totals[f"{library}: fits"] += not wrong
-            except Exception as error:
-                line["error"] = f"{type(error).__name__}: {str(error)[:200]}"
-            totals[f"{library}: networks"] += 1
+            log = logging.getLogger("headstart")
+            log.addHandler(notices := Notices())
+            items = (texts if library == "transformers" else data) if given.fit else None
+            line = measured(library, short, name, items)
+            log.removeHandler(notices)
+            line |= {"notices": notices.said} if notices.said else {}
+            lines.append(line)
             print(json.dumps(line), flush=True)
-    for what, count in sorted(totals.items()):
+            if kept is not None:
+                with kept.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+    for what, count in sorted(counts(lines).items()):
         print(f"{what}: {count}")
 
 

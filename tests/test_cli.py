@@ -346,6 +346,13 @@ def test_version(run: Any) -> None:
     assert run("--version") == Ran(0, "0.1.0\n", "")
 
 
+def test_usage_names_what_is_needed_plainly(run: Any) -> None:
+    found = {verb: run(verb, "--help").out for verb in ("fit", "predict", "show")}
+    assert "headstart fit [OPTIONS] DATA" in found["fit"]
+    assert "headstart predict [OPTIONS] BUNDLE ITEM... " in found["predict"]
+    assert "headstart show [OPTIONS] BUNDLE... WHAT" in found["show"]
+
+
 def test_every_option_has_help(run: Any) -> None:
     from typer.main import get_command
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from headstart.verbs.demo import demo
     from headstart.verbs.evaluate import evaluate
     from headstart.verbs.features import features
-    from headstart.verbs.fit import Fit, fit
+    from headstart.verbs.fit import fit
+    from headstart.verbs.fit_result import Fit
     from headstart.verbs.predict import predict
     from headstart.verbs.rank import rank
     from headstart.verbs.show import show
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Bundle": "bundle",
     "Dataset": "data.dataset",
-    "Fit": "verbs.fit",
+    "Fit": "verbs.fit_result",
     "HeadstartError": "errors",
     "Options": "settings.groups",
     "Plan": "strategies.plan",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from headstart.verbs.adapt import Adapted
     from headstart.verbs.backbones import Listed
     from headstart.verbs.evaluate import Evaluated
-    from headstart.verbs.fit import Fit
+    from headstart.verbs.fit_result import Fit
     from headstart.verbs.rank import Order
 
 MOST = 20

@@ -26,7 +26,7 @@ from headstart.settings.table import Adapting
 from headstart.settings.taking import takes
 from headstart.strategies.registry import OFFERED, strategies
 from headstart.training.transfer import Fitted
-from headstart.verbs.fit import Fit, worst
+from headstart.verbs.fit_result import Fit, worst
 
 if TYPE_CHECKING:
     from headstart.adaptation.above import Above

@@ -42,7 +42,7 @@ from headstart.tasks import box_figures
 from headstart.tasks.figures import Measured
 from headstart.tasks.task import Matrix, Targets
 from headstart.training.transfer import Fitted, Resuming
-from headstart.verbs.fit import WORST, Fit
+from headstart.verbs.fit_result import WORST, Fit
 
 LARGEST = 640
 """Pixels a side of the square that pictures are fitted into, unless the user says otherwise."""
