@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 import headstart
-from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
+from headstart.data.memory.arrays import from_items
 from places import DATA
 
 PACS = DATA / "pacs"

@@ -36,7 +36,7 @@ import headstart  # noqa: E402
 from adversary.damages import KINDS, jpeg, photo, saved  # noqa: E402
 from conftest import bars, save_bars, save_encoder, sentences  # noqa: E402
 from headstart import bundle, store  # noqa: E402
-from headstart.data.images import examine  # noqa: E402
+from headstart.data.pictures.images import examine  # noqa: E402
 from headstart.data.reading import read, read_items  # noqa: E402
 from headstart.errors import HeadstartError  # noqa: E402
 from places import DATA  # noqa: E402

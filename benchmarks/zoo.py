@@ -104,7 +104,7 @@ def save_encoder(kind: str, root: Path) -> Path:
     """Write a tiny encoder with random weights and its words, as transformers does."""
     import transformers
 
-    from headstart.data.texts import fit_vocabulary
+    from headstart.data.texts.tokens import fit_vocabulary
 
     texts = [" ".join(f"w{i}" for i in range(58))]
     words = fit_vocabulary(texts, min_frequency=1, max_length=24)

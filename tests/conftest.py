@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
+from headstart.data.memory.arrays import from_items
 from headstart.evaluation.runs import Comparison, HeldOut, Run
 from headstart.tasks.answers import Answers
 from headstart.tasks.classes import Classes
@@ -148,7 +148,7 @@ def save_encoder(root: Path, texts: Sequence[str]) -> Path:
     import torch
     import transformers
 
-    from headstart.data.texts import fit_vocabulary
+    from headstart.data.texts.tokens import fit_vocabulary
 
     words = fit_vocabulary(texts, min_frequency=1, max_length=32)
     config = transformers.BertConfig(

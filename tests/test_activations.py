@@ -36,10 +36,10 @@ from headstart.backbones.registry import resolve
 from headstart.boundary import activations
 from headstart.boundary.activations import GB, VIEWS, Activations
 from headstart.boundary.inputs import PLAIN, Inputs, Rows
-from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
-from headstart.data.images import Preprocess
-from headstart.data.texts import Tokenize
+from headstart.data.memory.arrays import from_items
+from headstart.data.pictures.images import Preprocess
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import HeadstartError
 from headstart.settings.groups import Options
 from headstart.store import DIGEST, Shelves, Store, digest

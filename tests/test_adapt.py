@@ -20,9 +20,9 @@ from headstart.adaptation.space import Material
 from headstart.adaptation.statistics import own_statistics
 from headstart.backbones.build import build
 from headstart.backbones.registry import resolve
-from headstart.data.arrays import from_items
 from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
+from headstart.data.memory.arrays import from_items
 from headstart.errors import DataError, UsageError
 from headstart.settings.groups import Options
 from headstart.tasks.heads import Examples

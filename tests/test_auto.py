@@ -11,8 +11,8 @@ import pytest
 
 import headstart
 from conftest import bars
-from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
+from headstart.data.memory.arrays import from_items
 from headstart.errors import UsageError
 from headstart.evaluation import compare
 from headstart.training.transfer import Fitted

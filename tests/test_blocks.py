@@ -9,7 +9,7 @@ from torch import nn
 from headstart.backbones import surgery, vision
 from headstart.backbones.build import check_size
 from headstart.backbones.registry import resolve
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.errors import BackboneError
 
 SMALL = ["torchvision:resnet18", "timm:mobilenetv1_100", "random:glyphs"]

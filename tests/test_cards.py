@@ -55,7 +55,7 @@ def test_axes_may_be_given(results: dict[str, Any]) -> None:
 def test_numbers_and_labels_have_tables_too(glyph_graph: Path) -> None:
     import numpy as np
 
-    from headstart.data.arrays import from_items
+    from headstart.data.memory.arrays import from_items
 
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 255, (40, 8, 8)).astype(np.uint8)

@@ -18,8 +18,8 @@ from headstart.checks import held_out, inputs, labels
 from headstart.checks.label_errors import label_errors, suspects
 from headstart.checks.shift import auc
 from headstart.checks.shortcuts import shortcuts
-from headstart.data.arrays import from_items
-from headstart.data.texts import fit_vocabulary
+from headstart.data.memory.arrays import from_items
+from headstart.data.texts.tokens import fit_vocabulary
 from headstart.findings import TITLES, Finding, finding
 from headstart.tasks.heads import Examples, out_of_fold, solve
 from headstart.tasks.solvers import softmax

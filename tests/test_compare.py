@@ -20,7 +20,7 @@ from conftest import answers, bars, truth
 from headstart.backbones.registry import resolve
 from headstart.boundary.affordable import affordable
 from headstart.boundary.inputs import Inputs
-from headstart.data.arrays import from_items
+from headstart.data.memory.arrays import from_items
 from headstart.errors import DataError, HeadstartError, UsageError
 from headstart.evaluation import compare as module
 from headstart.evaluation import record

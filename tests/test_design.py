@@ -11,7 +11,7 @@ import pytest
 
 import headstart
 from conftest import bars, truth
-from headstart.data.arrays import from_items
+from headstart.data.memory.arrays import from_items
 from headstart.data.split import Split
 from headstart.errors import DataError, UsageError
 from headstart.evaluation.design import fixed, folded

@@ -19,7 +19,7 @@ from headstart import bundle
 from headstart.backbones import vision
 from headstart.backbones.registry import resolve
 from headstart.cli import app
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.detection import maps, reading
 from headstart.detection.audit import check
 from headstart.detection.detector import Detector, Spec

@@ -29,6 +29,6 @@ def test_examples(module: str) -> None:
 
 
 def test_there_are_examples_and_a_wrong_one_would_be_seen() -> None:
-    assert len(examples("headstart.data.pixels")) == 1
+    assert len(examples("headstart.data.pictures.pixels")) == 1
     wrong = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, None)
     assert doctest.DocTestRunner().run(wrong, out=lambda _: None).failed == 1

@@ -19,7 +19,7 @@ from headstart.backbones import encoders, huggingface, pooling
 from headstart.backbones.build import build
 from headstart.backbones.registry import resolve
 from headstart.boundary import engine as features
-from headstart.data.texts import Tokenize, fit_vocabulary
+from headstart.data.texts.tokens import Tokenize, fit_vocabulary
 from headstart.errors import BackboneError, UsageError
 
 VOCABULARY = 40

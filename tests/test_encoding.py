@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headstart.data import encoding
-from headstart.data.encoding import of_file, to_text
+from headstart.data.texts import encoding
+from headstart.data.texts.encoding import of_file, to_text
 from headstart.errors import ItemError
 
 SIGNS = st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff")

@@ -11,7 +11,7 @@ from headstart.backbones import vision
 from headstart.backbones.registry import resolve
 from headstart.boundary import engine as module
 from headstart.boundary.engine import engine, graph_path, torch_engine, weights_key
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.errors import HeadstartError, UsageError
 
 

@@ -14,7 +14,7 @@ from headstart.boundary import extract as module
 from headstart.boundary.extract import extract, vectors, warn_if_strange
 from headstart.data import scan
 from headstart.data.dataset import Dataset
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.data.reading import read
 
 

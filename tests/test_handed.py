@@ -136,7 +136,7 @@ def opened(path: Path) -> Image.Image:
 
 
 def pixels(content: bytes) -> np.ndarray:
-    from headstart.data.images import decode
+    from headstart.data.pictures.images import decode
 
     return np.asarray(decode(content))
 

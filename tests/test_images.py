@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import png_header, shared_data
-from headstart.data import exif
-from headstart.data.images import Preprocess, decode, examine
+from headstart.data.pictures import exif
+from headstart.data.pictures.images import Preprocess, decode, examine
 from headstart.errors import ItemError, UsageError
 
 RNG = np.random.default_rng(0)

@@ -17,8 +17,8 @@ from headstart.backbones import words
 from headstart.backbones.build import build
 from headstart.backbones.injection import SPEED, Injection
 from headstart.backbones.registry import resolve
-from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
+from headstart.data.memory.arrays import from_items
 from headstart.errors import DataError, UsageError
 from headstart.model import Model
 

@@ -14,9 +14,9 @@ from sklearn.datasets import load_digits
 
 import judges
 from headstart.backbones.registry import resolve
-from headstart.data.arrays import from_items
 from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
+from headstart.data.memory.arrays import from_items
 from headstart.data.split import draw
 from headstart.settings.groups import Options
 from headstart.strategies.registry import STRATEGIES

@@ -221,7 +221,7 @@ def test_transfer_by_itself_looks_at_what_it_is_asked_for(glyph_graph: Path) -> 
 
 
 def test_rows_of_pixels(tmp_path: Path, glyph_graph: Path) -> None:
-    from headstart.data.images import decode
+    from headstart.data.pictures.images import decode
 
     data = bars(per_class=20)
     pictures = [np.asarray(decode(data.content(i), 1)) for i in range(len(data))]

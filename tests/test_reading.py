@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import make_images, shared_data
-from headstart.data import cells, delimited
 from headstart.data.audit import audit
-from headstart.data.encoding import to_text
 from headstart.data.folders import in_order
 from headstart.data.reading import read, read_items
 from headstart.data.split import split
+from headstart.data.tables import cells, delimited
+from headstart.data.texts.encoding import to_text
 from headstart.errors import DataError, ItemError, UsageError
 
 ROWS = [(label, f"the {label} text number {i}") for i in range(6) for label in ("no", "yes")]

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import headstart
-import headstart.data.arrays
+import headstart.data.memory.arrays
 from conftest import bars, sentences
 from headstart.backbones.build import build
 from headstart.backbones.registry import resolve, resolve_all
@@ -24,8 +24,8 @@ from headstart.backbones.weights import old_head
 from headstart.boundary.extract import extract
 from headstart.boundary.inputs import Inputs
 from headstart.data.beside import beside
-from headstart.data.corruptions import CORRUPTIONS, corrupted
 from headstart.data.dataset import Dataset
+from headstart.data.pictures.corruptions import CORRUPTIONS, corrupted
 from headstart.errors import DataError, UsageError
 from headstart.evaluation.forgetting import forgetting, robustness
 from headstart.model import Model

@@ -12,10 +12,10 @@ from PIL import Image
 from conftest import make_images
 from headstart.data import scan as module
 from headstart.data.dataset import Dataset
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.data.reading import read
 from headstart.data.scan import Want, image_fingerprint, scan, text_fingerprint
-from headstart.data.texts import fit_vocabulary
+from headstart.data.texts.tokens import fit_vocabulary
 from headstart.store import digest
 
 SMALL = Preprocess((8, 8), 8)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import headstart
 from conftest import bars
-from headstart.data.images import decode
+from headstart.data.pictures.images import decode
 from headstart.data.reading import read_items
 from headstart.data.stacks import read_idx
 from headstart.errors import DataError, ItemError, UsageError

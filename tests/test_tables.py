@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import make_images
-from headstart.data import cells, labelled, tables
 from headstart.data.reading import read, read_items
+from headstart.data.tables import cells, labelled
+from headstart.data.tables import stream as tables
 from headstart.errors import DataError, UsageError
 
 SIGNS = st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff")

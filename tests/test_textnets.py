@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from headstart.backbones import textnets
 from headstart.boundary import engine as features
-from headstart.data.glove import read_glove
-from headstart.data.texts import fit_vocabulary
+from headstart.data.texts.glove import read_glove
+from headstart.data.texts.tokens import fit_vocabulary
 from headstart.errors import BackboneError, DataError, UsageError
 
 VOCABULARY = 30

@@ -13,7 +13,7 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
-from headstart.data.texts import Tokenize, by_length, clean_text, fit_vocabulary
+from headstart.data.texts.tokens import Tokenize, by_length, clean_text, fit_vocabulary
 from headstart.errors import BundleError, UsageError
 
 TEXTS = ["The cat sat.", "the dog sat, THE dog ran", "好 电影 好", "a cat"]
@@ -158,9 +158,9 @@ def test_a_damaged_folder_is_refused(tmp_path: Path, broken: str) -> None:
 
 def test_neither_torch_nor_transformers_is_imported() -> None:
     code = (
-        "import sys; from headstart.data.texts import fit_vocabulary as f;"
+        "import sys; from headstart.data.texts.tokens import fit_vocabulary as f;"
         "f(['a b'], min_frequency=1, max_length=4).encode(['a']);"
-        "import headstart.backbones.huggingface, headstart.data.glove;"
+        "import headstart.backbones.huggingface, headstart.data.texts.glove;"
         "print({'torch', 'transformers'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,8 +14,8 @@ from conftest import bars, sentences
 from headstart import cli
 from headstart.backbones import registry, usual
 from headstart.backbones.catalogue import CATALOGUE, MULTILINGUAL, offers
-from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
+from headstart.data.memory.arrays import from_items
 from headstart.errors import BackboneError
 
 CHINESE = ["这家店真不错，下次还来。", "味道很一般，不推荐。", "服务态度很好", "价格太贵了"]

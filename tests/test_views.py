@@ -11,7 +11,7 @@ from PIL import Image
 from conftest import bars
 from headstart.boundary.inputs import Inputs
 from headstart.boundary.views import LEVELS, Augment, view
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 
 NOTHING = Augment(area=1.0, flip=0.0, colour=0.0, degrees=0.0)
 

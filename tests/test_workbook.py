@@ -12,7 +12,7 @@ import pytest
 
 from conftest import sentences
 from headstart.data.reading import read, read_items
-from headstart.data.workbook import text_of
+from headstart.data.tables.workbook import text_of
 from headstart.errors import DataError
 
 

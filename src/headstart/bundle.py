@@ -23,7 +23,7 @@ from headstart.backbones.entry import Entry, from_facts
 from headstart.backbones.names import tensor_names
 from headstart.data.dataset import Kind
 from headstart.data.injected import Reader
-from headstart.data.texts import Tokenize
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BackboneError, BundleError
 from headstart.facts import (
     FactsError,

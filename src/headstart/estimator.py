@@ -18,11 +18,11 @@ from headstart.backbones.registry import resolve_all
 from headstart.backbones.usual import usual
 from headstart.boundary.extract import vectors
 from headstart.compute.device import pick
-from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset, Kind
-from headstart.data.frames import column_of, columns_of, is_frame
-from headstart.data.handed import items_of, kind_of, targets_of
 from headstart.data.items import missing
+from headstart.data.memory.arrays import from_items
+from headstart.data.memory.frames import column_of, columns_of, is_frame
+from headstart.data.memory.handed import items_of, kind_of, targets_of
 from headstart.data.scan import scan
 from headstart.errors import DataError
 from headstart.settings.groups import Carried

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features, needed, vectors
 from headstart.data.dataset import Dataset, Kind
-from headstart.data.images import Preprocess
 from headstart.data.injected import Beside, Reader, joined, of_rows
 from headstart.data.items import Items, of_texts
+from headstart.data.pictures.images import Preprocess
 from headstart.data.reading import read_items
 from headstart.data.scan import Want, scan
 from headstart.errors import HeadstartError

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from adversary.damages import KINDS, jpeg, photo, saved
-from headstart.data.images import Decoded, examine
+from headstart.data.pictures.images import Decoded, examine
 from headstart.errors import ItemError
 
 

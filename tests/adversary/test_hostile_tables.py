@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import headstart
-from headstart.data.alphabets import ENCODINGS, recognise
 from headstart.data.reading import read, read_items
-from headstart.data.tables import distinct
+from headstart.data.tables.stream import distinct
+from headstart.data.texts.alphabets import ENCODINGS, recognise
 from headstart.errors import DataError, HeadstartError, ItemError, UsageError
 
 TEXTS = {

@@ -12,8 +12,10 @@ import pytest
 import headstart
 from conftest import bars, save_sentences
 from headstart.boundary import engine
-from headstart.data import cells, room, texts
+from headstart.data.pictures import room
 from headstart.data.reading import read
+from headstart.data.tables import cells
+from headstart.data.texts import tokens as texts
 from headstart.tasks.class_figures import MOST_DENSE, evaluate
 from headstart.tasks.classes import Classes
 
@@ -76,7 +78,7 @@ def test_a_table_goes_to_memory_where_the_disk_is_full(
             self.stream.close()
 
     monkeypatch.setattr(pa.ipc, "new_stream", Full)
-    from headstart.data import delimited
+    from headstart.data.tables import delimited
 
     monkeypatch.setattr(delimited, "BLOCK", 1 << 12)
     found = read(path)

@@ -16,7 +16,7 @@ from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features, extract
 from headstart.boundary.inputs import Indices
 from headstart.data.audit import Audit
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.model import Model
 from headstart.settings.groups import Options
 from headstart.tasks.head import Head

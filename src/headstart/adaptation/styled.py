@@ -10,8 +10,8 @@ from PIL import Image
 
 from headstart.adaptation.translate import spectrum_exchange
 from headstart.data.dataset import Dataset
-from headstart.data.images import Preprocess, decode
 from headstart.data.items import packed
+from headstart.data.pictures.images import Preprocess, decode
 from headstart.tasks.task import Indices
 
 

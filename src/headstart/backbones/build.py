@@ -7,8 +7,8 @@ from headstart.backbones.blocks import Backbone
 from headstart.backbones.entry import Entry
 from headstart.backbones.known import Known
 from headstart.backbones.weights import tensors_of
-from headstart.data.images import Preprocess
-from headstart.data.texts import Tokenize
+from headstart.data.pictures.images import Preprocess
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BackboneError
 
 

@@ -11,7 +11,7 @@ from headstart.backbones.entry import Entry
 from headstart.backbones.registry import resolve_all
 from headstart.backbones.usual import SMALL, unread, usual
 from headstart.data.dataset import Dataset
-from headstart.data.images import Decoded, Preprocess, examine
+from headstart.data.pictures.images import Decoded, Preprocess, examine
 from headstart.errors import DataError, ItemError
 from headstart.progress import log
 from headstart.settings.groups import Input, Options

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.data.dataset import Kind
-from headstart.data.images import Preprocess
-from headstart.data.texts import Tokenize
+from headstart.data.pictures.images import Preprocess
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BackboneError
 from headstart.facts import (
     FactsError,

@@ -19,7 +19,7 @@ from typing import Any
 from headstart.backbones import static
 from headstart.backbones.entry import Entry
 from headstart.backbones.fetched import require_stated
-from headstart.data.texts import Tokenize
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BackboneError
 from headstart.facts import (
     FactsError,

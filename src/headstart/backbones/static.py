@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from headstart.backbones.entry import Entry
 from headstart.backbones.fetched import require_stated
-from headstart.data.texts import Tokenize
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BackboneError
 
 LIBRARY: Literal["model2vec"] = "model2vec"

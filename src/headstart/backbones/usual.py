@@ -11,8 +11,8 @@ from headstart.backbones import huggingface, registry
 from headstart.backbones.catalogue import MULTILINGUAL, Offer, offers, short
 from headstart.backbones.entry import Entry
 from headstart.data.dataset import Dataset
-from headstart.data.images import Decoded, examine
-from headstart.data.texts import Tokenize
+from headstart.data.pictures.images import Decoded, examine
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BackboneError, ItemError
 
 SMALL = 64

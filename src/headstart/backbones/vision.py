@@ -12,7 +12,7 @@ from headstart.backbones.blocks import Backbone, Normalise
 from headstart.backbones.entry import Entry
 from headstart.backbones.known import Known
 from headstart.backbones.weights import tensors_of
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.errors import BackboneError
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headstart.backbones.entry import Entry
-from headstart.data.glove import read_glove
-from headstart.data.texts import Tokenize, fit_vocabulary
+from headstart.data.texts.glove import read_glove
+from headstart.data.texts.tokens import Tokenize, fit_vocabulary
 from headstart.errors import UsageError
 from headstart.store import digest
 

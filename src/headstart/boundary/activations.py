@@ -32,7 +32,7 @@ from headstart.backbones.blocks import Backbone
 from headstart.boundary.engine import Batch
 from headstart.boundary.inputs import PLAIN, Indices, Inputs, Row
 from headstart.compute.running import autocast, to_device
-from headstart.data.texts import Tokenize
+from headstart.data.texts.tokens import Tokenize
 from headstart.progress import log, track
 from headstart.store import DIGEST, Digests, Shelves, digest, home
 

@@ -22,8 +22,8 @@ import numpy.typing as npt
 from headstart.backbones import static
 from headstart.backbones.entry import Entry
 from headstart.backbones.known import Known
-from headstart.data.images import Preprocess
-from headstart.data.texts import Tokenize
+from headstart.data.pictures.images import Preprocess
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import HeadstartError, UsageError
 from headstart.progress import log
 from headstart.store import home, written_aside

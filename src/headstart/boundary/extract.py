@@ -18,10 +18,10 @@ from headstart.backbones.entry import Entry
 from headstart.boundary.engine import Batch, Engine, Vectors, engine, weights_key
 from headstart.data.audit import Audit, audit, collect
 from headstart.data.dataset import Dataset
-from headstart.data.images import Preprocess
 from headstart.data.injected import joined
+from headstart.data.pictures.images import Preprocess
 from headstart.data.scan import Scanned, Want, scan
-from headstart.data.texts import Tokenize
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BackboneError, HeadstartError
 from headstart.progress import log, track
 from headstart.store import DIGEST, Digests, Store, home

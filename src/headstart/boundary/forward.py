@@ -13,7 +13,7 @@ from headstart.boundary.activations import Activations, as_maps
 from headstart.boundary.engine import Batch
 from headstart.boundary.inputs import PLAIN, Indices, Inputs
 from headstart.compute.running import autocast, to_device
-from headstart.data.texts import by_length
+from headstart.data.texts.tokens import by_length
 from headstart.progress import track
 from headstart.tasks.task import Matrix
 

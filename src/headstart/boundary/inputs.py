@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from headstart.boundary.engine import Batch
 from headstart.boundary.views import LEVELS, view
-from headstart.data import room
 from headstart.data.dataset import Dataset
-from headstart.data.images import Preprocess, decode
-from headstart.data.texts import Tokenize
+from headstart.data.pictures import room
+from headstart.data.pictures.images import Preprocess, decode
+from headstart.data.texts.tokens import Tokenize
 from headstart.progress import log
 
 Indices = npt.NDArray[np.int64]

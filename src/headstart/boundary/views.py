@@ -17,7 +17,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F  # noqa: N812 - the field's own name for it
 
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones.entry import Entry
-from headstart.data.images import Preprocess
-from headstart.data.texts import Tokenize
+from headstart.data.pictures.images import Preprocess
+from headstart.data.texts.tokens import Tokenize
 from headstart.findings import Finding, finding
 
 SAMPLE = 400

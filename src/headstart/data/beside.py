@@ -19,7 +19,7 @@ def beside(first: Dataset, second: Dataset) -> Dataset:
     Raises:
         DataError: one holds pictures, the other texts.
 
-    >>> from headstart.data.arrays import from_items
+    >>> from headstart.data.memory.arrays import from_items
     >>> both = beside(from_items(["a b"], None, "text"), from_items(["c d"], None, "text"))
     >>> len(both), both.content(1)
     (2, b'c d')

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headstart.data import encoding
 from headstart.data.dataset import Dataset, Kind, Rejected
+from headstart.data.texts import encoding
 from headstart.errors import DataError, ItemError
 from headstart.progress import log
 from headstart.tasks.cells import Cells

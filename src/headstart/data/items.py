@@ -14,8 +14,9 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headstart.data import encoding, folders
+from headstart.data import folders
 from headstart.data.dataset import Kind, Names, Rejected
+from headstart.data.texts import encoding
 from headstart.errors import ItemError
 
 _CHANNELS = (1, 3, 4)

@@ -16,12 +16,15 @@ from typing import Any, cast
 
 import numpy as np
 
-from headstart.data import encoding, folders, handed, items, tables
-from headstart.data.columns import Asked
+from headstart.data import folders, items
 from headstart.data.dataset import Dataset, Kind, Split
 from headstart.data.items import Items
-from headstart.data.labelled import read_tables, table_items
+from headstart.data.memory import handed
 from headstart.data.stacks import is_stack, read_stacks, stack_items, stacks_in
+from headstart.data.tables import stream as tables
+from headstart.data.tables.columns import Asked
+from headstart.data.tables.labelled import read_tables, table_items
+from headstart.data.texts import encoding
 from headstart.errors import DataError, UsageError, nearest
 from headstart.settings.groups import Reading
 from headstart.settings.taking import takes
@@ -44,7 +47,7 @@ def read(source: Any, labels: Any = None, *, run: Reading) -> Dataset:
     and test.csv, say; MNIST's idx files and NumPy's ``.npz``, see `headstart.data.stacks`.
 
     ``source`` is a folder or a table (.csv, .tsv, .jsonl, .ndjson, .parquet, .xlsx), or what Python
-    holds already, see `headstart.data.handed`; ``labels`` are its targets where it has none.
+    holds already, see `headstart.data.memory.handed`; ``labels`` are its targets where it has none.
     Columns without a header are called "1", "2", "3", ...; several text columns are joined by a
     space.
 
@@ -159,7 +162,7 @@ def read_items(
         sources: one or several of: paths of files, of folders (read with all below them) and of
             tables, where what cannot be read becomes an item too, whose content raises
             `ItemError`; for a text model what is no path is a text; and all that
-            `headstart.data.handed` takes.
+            `headstart.data.memory.handed` takes.
         kind: what the items are.
         text_columns: the columns of a table that hold the text; found by looking where a table
             has none of that name, or if not given.
@@ -257,7 +260,7 @@ def given(data: Any, labels: Any, run: Reading, kind: Kind | None = None) -> Dat
     """Return what a verb was given as a data set: read from a path, or from what Python holds.
 
     Args:
-        data: a path, what `headstart.data.handed` takes, or a data set that was read already.
+        data: a path, what `headstart.data.memory.handed` takes, or a data set that was read.
         labels: the targets, where ``data`` are items in memory without any.
         run: how it is read.
         kind: what the items must be, where they are in memory and do not say it.

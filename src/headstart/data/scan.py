@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from headstart.data import room
 from headstart.data.dataset import Dataset
-from headstart.data.images import Decoded, Preprocess, examine
-from headstart.data.texts import LONGEST, Tokenize, clean_text
+from headstart.data.pictures import room
+from headstart.data.pictures.images import Decoded, Preprocess, examine
+from headstart.data.texts.tokens import LONGEST, Tokenize, clean_text
 from headstart.errors import ItemError
 from headstart.store import DIGEST, Store, digest, home
 

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from headstart.data.dataset import Dataset, Names, Split
 from headstart.data.folders import MOST_BYTES, Entry, entries, shown, split_name
 from headstart.data.items import Items, Joined, channels_last, packed
-from headstart.data.pixels import npy_header
+from headstart.data.pictures.pixels import npy_header
 from headstart.errors import DataError, ItemError
 from headstart.progress import log
 from headstart.tasks.registry import of_values

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.data.dataset import Rejected, Split
-from headstart.data.pictures import Pictures
+from headstart.data.pictures.named import Pictures
 from headstart.detection.annotations import Annotations, Drawn, Picture, numbers, read_json
 from headstart.errors import DataError
 

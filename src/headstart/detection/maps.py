@@ -14,7 +14,7 @@ from headstart.backbones.blocks import Backbone
 from headstart.backbones.entry import Entry
 from headstart.backbones.known import Known
 from headstart.backbones.look import BATCH, Call, Run, example, look
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.errors import BackboneError
 
 FINEST = 4

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from headstart.data.dataset import Rejected, Split
 from headstart.data.folders import split_name
-from headstart.data.pictures import Pictures
+from headstart.data.pictures.named import Pictures
 from headstart.detection.annotations import Annotations, Drawn, Picture, numbers
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.data.dataset import Dataset
-from headstart.data.texts import clean_text
+from headstart.data.texts.tokens import clean_text
 from headstart.evaluation.advice import Floor
 from headstart.evaluation.design import Design, Part
 from headstart.evaluation.luck import Sample, interval

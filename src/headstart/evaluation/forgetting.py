@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from headstart.data.dataset import Dataset
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.model import Model
 from headstart.progress import log
 from headstart.tasks.heads import OWN, Examples, solve
@@ -76,10 +76,10 @@ def robustness(model: Model, dataset: Dataset, indices: Indices, *, device: str)
     """Return the score on pictures as they are and under each standard corruption.
 
     Returns:
-        ``clean``; ``each``: the score by corruption, see `headstart.data.corruptions`; ``mean`` of
-        them; ``lost``: clean less mean.
+        ``clean``; ``each``: the score by corruption, see
+        `headstart.data.pictures.corruptions`; ``mean`` of them; ``lost``: clean less mean.
     """
-    from headstart.data.corruptions import CORRUPTIONS
+    from headstart.data.pictures.corruptions import CORRUPTIONS
 
     values, task = dataset.labels[indices], model.task
     outputs = _reader(model, dataset, indices, device)
@@ -97,7 +97,7 @@ def _reader(
     from headstart.backbones.build import build
     from headstart.boundary.forward import features
     from headstart.boundary.inputs import Inputs
-    from headstart.data.corruptions import corrupted
+    from headstart.data.pictures.corruptions import corrupted
 
     networks = [model.backbone or build(entry, seed=model.seed) for entry in model.entries]
 

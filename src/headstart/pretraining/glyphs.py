@@ -27,9 +27,9 @@ from headstart.backbones.entry import from_facts
 from headstart.backbones.glyphs import BLOCKS, INPUT_SIZE
 from headstart.boundary.engine import Batch
 from headstart.boundary.inputs import Indices, Inputs, Row
-from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
-from headstart.data.images import Preprocess
+from headstart.data.memory.arrays import from_items
+from headstart.data.pictures.images import Preprocess
 from headstart.pretraining.characters import CLASSES, HELD_OUT, Bank, gather
 from headstart.pretraining.strokes import draw
 from headstart.settings.groups import Options

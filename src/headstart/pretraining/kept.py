@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from headstart.backbones.entry import Entry
 from headstart.backbones.registry import OWN
-from headstart.data.texts import Tokenize
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import UsageError
 from headstart.store import written_aside
 

@@ -15,7 +15,7 @@ from headstart.boundary.engine import Batch
 from headstart.boundary.forward import PART
 from headstart.boundary.inputs import Indices, in_batches
 from headstart.compute.running import to_device
-from headstart.data.texts import Tokenize, by_length
+from headstart.data.texts.tokens import Tokenize, by_length
 from headstart.errors import BackboneError
 from headstart.training.objective import Objective, Scene, Step
 

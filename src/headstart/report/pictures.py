@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from headstart.data.dataset import Dataset
 from headstart.data.folders import file_content
-from headstart.data.images import decode
+from headstart.data.pictures.images import decode
 from headstart.errors import ItemError
 from headstart.evaluation.runs import Comparison
 from headstart.store import written_aside

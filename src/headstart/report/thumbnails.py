@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from headstart.data.images import examine
-from headstart.data.pixels import flatten
+from headstart.data.pictures.images import examine
+from headstart.data.pictures.pixels import flatten
 from headstart.errors import ItemError
 
 SIDE = 64

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from headstart.boundary.inputs import Inputs
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.tasks.head import Head
 
 SMALL_SIDE = 64

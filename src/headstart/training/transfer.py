@@ -20,7 +20,7 @@ from headstart.compute.device import pick
 from headstart.data import injected
 from headstart.data.beside import beside
 from headstart.data.dataset import Dataset
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.errors import UsageError
 from headstart.model import Model
 from headstart.progress import log

@@ -126,7 +126,7 @@ def adapt(source: Any, target: Any, *, run: Adapting) -> Adapted:
         BackboneError: the backbone or its weights are not here.
 
     >>> import numpy as np
-    >>> from headstart.data.arrays import from_items
+    >>> from headstart.data.memory.arrays import from_items
     >>> pictures = np.zeros((40, 8, 8), np.uint8); pictures[20:, :, 4] = 200
     >>> pictures += np.arange(40, dtype=np.uint8)[:, None, None]
     >>> names = ["blank"] * 20 + ["line"] * 20

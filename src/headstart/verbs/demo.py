@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from headstart.data.arrays import from_items
 from headstart.data.dataset import Dataset
+from headstart.data.memory.arrays import from_items
 from headstart.evaluation.runs import Comparison
 from headstart.settings.table import Demonstrating
 from headstart.settings.taking import takes

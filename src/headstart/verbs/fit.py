@@ -87,7 +87,7 @@ def fit(data: Any, labels: Any = None, *, run: Fitting) -> Fit:
         BackboneError: the backbone or its weights are not here.
 
     >>> import numpy as np
-    >>> from headstart.data.arrays import from_items
+    >>> from headstart.data.memory.arrays import from_items
     >>> pictures = np.zeros((8, 8, 8), np.uint8); pictures[4:, :, 4] = 255
     >>> pictures += np.arange(8, dtype=np.uint8)[:, None, None]
     >>> fit(from_items(pictures, ["blank"] * 4 + ["line"] * 4), shots=2).accuracy

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from headstart.data.dataset import Dataset
 from headstart.data.split import Split
-from headstart.data.texts import clean_text
+from headstart.data.texts.tokens import clean_text
 from headstart.errors import ItemError
 from headstart.findings import Finding
 from headstart.model import Model

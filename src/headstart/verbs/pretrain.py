@@ -21,9 +21,9 @@ from headstart.backbones.entry import Entry
 from headstart.compute.device import pick
 from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
-from headstart.data.images import Preprocess
+from headstart.data.pictures.images import Preprocess
 from headstart.data.reading import given
-from headstart.data.texts import Tokenize
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import DataError, UsageError
 from headstart.progress import log
 from headstart.settings.groups import Options, Reading

@@ -12,7 +12,7 @@ from headstart.boundary.extract import extract
 from headstart.bundle import Bundle, load
 from headstart.data.audit import audit
 from headstart.data.reading import read
-from headstart.data.texts import Tokenize
+from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BundleError, DataError, UsageError, unknown
 from headstart.report import pictures
 from headstart.report.terminal import mistake

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headstart.data.delimited import LOOK, SAMPLE, Rows
-from headstart.data.tables import ROWS, Table, json_text
+from headstart.data.tables.delimited import LOOK, SAMPLE, Rows
+from headstart.data.tables.stream import ROWS, Table, json_text
 from headstart.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headstart.data.texts import Row
+from headstart.data.texts.tokens import Row
 from headstart.errors import DataError
 
 

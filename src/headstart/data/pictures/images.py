@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from headstart.data import damage, exif, pixels, room
+from headstart.data.pictures import damage, exif, pixels, room
 from headstart.errors import ItemError, UsageError, unknown
 
 Pixels = npt.NDArray[np.uint8]

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headstart.data import frames
-from headstart.data.arrays import from_items
-from headstart.data.columns import Asked
 from headstart.data.dataset import Dataset, Kind
 from headstart.data.folders import SUFFIXES
 from headstart.data.items import Items, join, missing, of_memory, plain_array
-from headstart.data.labelled import read_tables, table_items
+from headstart.data.memory import frames
+from headstart.data.memory.arrays import from_items
+from headstart.data.tables.columns import Asked
+from headstart.data.tables.labelled import read_tables, table_items
 from headstart.errors import DataError
 
 TAKEN = (

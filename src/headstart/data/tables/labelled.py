@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headstart.data import columns, folders, tables
-from headstart.data.cells import Cells as Kept
-from headstart.data.cells import RowNames, keep
-from headstart.data.columns import Asked, Chosen
+from headstart.data import folders
 from headstart.data.dataset import Dataset, Kind, Rejected, Split, at
-from headstart.data.delimited import Rows
 from headstart.data.injected import Beside, Row
 from headstart.data.items import Items, Joined, Own, packed
-from headstart.data.pictures import Pictures
-from headstart.data.tables import Table
+from headstart.data.pictures.named import Pictures
+from headstart.data.tables import columns
+from headstart.data.tables import stream as tables
+from headstart.data.tables.cells import Cells as Kept
+from headstart.data.tables.cells import RowNames, keep
+from headstart.data.tables.columns import Asked, Chosen
+from headstart.data.tables.delimited import Rows
+from headstart.data.tables.stream import Table
 from headstart.errors import DataError, ItemError
 from headstart.progress import log
 from headstart.tasks.cells import Cells, marks

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headstart.data import encoding
 from headstart.data.dataset import Dataset, Kind, Rejected
 from headstart.data.folders import file_content
 from headstart.data.items import missing, packed
+from headstart.data.texts import encoding
 from headstart.errors import DataError
 from headstart.tasks.registry import of_values
 

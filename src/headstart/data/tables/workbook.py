@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
-from headstart.data.delimited import SAMPLE, Rows
-from headstart.data.tables import Table, distinct
+from headstart.data.tables.delimited import SAMPLE, Rows
+from headstart.data.tables.stream import Table, distinct
 from headstart.errors import DataError
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.data import arrow, folders
+from headstart.data import folders
 from headstart.data.dataset import Split
 from headstart.data.items import missing, packed
-from headstart.data.tables import Table
+from headstart.data.tables import arrow
+from headstart.data.tables.stream import Table
 from headstart.errors import DataError, ItemError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from headstart.data import folders
 from headstart.data.dataset import Kind
-from headstart.data.delimited import Rows
-from headstart.data.tables import Table, distinct, looks_like_header
+from headstart.data.tables.delimited import Rows
+from headstart.data.tables.stream import Table, distinct, looks_like_header
 from headstart.errors import DataError, UsageError, unknown
 from headstart.progress import log
 from headstart.tasks.classes import Classes

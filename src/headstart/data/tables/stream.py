@@ -16,8 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headstart.data import delimited, encoding
-from headstart.data.delimited import SAMPLE, Delimited, Rows
+from headstart.data.tables import delimited
+from headstart.data.tables.delimited import SAMPLE, Delimited, Rows
+from headstart.data.texts import encoding
 from headstart.errors import DataError, ItemError
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def _in(module: str) -> Reader:
     """Return the ``read`` of a module of this room, which is imported when such a file comes."""
 
     def read(path: Path, is_header: Callable[[Rows], bool], encoding_: str | None) -> Table:
-        found: Callable[..., Table] = import_module(f"headstart.data.{module}").read
+        found: Callable[..., Table] = import_module(f"headstart.data.tables.{module}").read
         return found(path, is_header)
 
     return read

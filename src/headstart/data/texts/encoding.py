@@ -2,9 +2,9 @@
 
 The order: what the user says; a byte-order mark; strict UTF-8; GB18030 if most of it is common
 Chinese; else the one-byte encoding whose letters are those of a language, see
-`headstart.data.alphabets`. Whatever is not UTF-8 is said. Refused with the place: zero bytes, what
-is nearly UTF-8 or nearly GB18030 and so damaged, what is written like Cyrillic, Greek, Japanese,
-Korean, ..., and what could be in several encodings.
+`headstart.data.texts.alphabets`. Whatever is not UTF-8 is said. Refused with the place: zero
+bytes, what is nearly UTF-8 or nearly GB18030 and so damaged, what is written like Cyrillic, Greek,
+Japanese, Korean, ..., and what could be in several encodings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-from headstart.data import alphabets
+from headstart.data.texts import alphabets
 from headstart.errors import ItemError, UsageError
 from headstart.progress import log
 

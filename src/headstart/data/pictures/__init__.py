@@ -1,0 +1,1 @@
+"""Pictures: the one preprocessing, from bytes to pixels, and what is wrong with them."""

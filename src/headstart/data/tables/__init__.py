@@ -1,0 +1,1 @@
+"""Tables: CSV, TSV, JSON lines, Parquet and spreadsheets, as a stream of text cells."""
