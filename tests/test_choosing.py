@@ -35,6 +35,26 @@ def test_the_price_of_choosing_is_taken_off(candidates: int) -> None:
     assert candidates == 1 or np.mean(raw) > 5 * error
 
 
+def test_the_estimate_is_that_of_the_source() -> None:
+    """BBC-CV by its algorithm: the mean over choices of the winner's score on what was left out."""
+    rng = np.random.default_rng(4)
+    right = (rng.random((6, 80)) < np.linspace(0.6, 0.7, 6)[:, None]).astype(float)
+    judged = []
+    for _ in range(3000):
+        drawn = rng.integers(0, 80, 80)
+        left = np.setdiff1d(np.arange(80), drawn)
+        judged.append(right[right[:, drawn].mean(axis=1).argmax(), left].mean())
+    best = int(right.mean(axis=1).argmax())
+    rows = [Sample(row[None], 60) for row in right]
+    found = [corrected(rows, best, seed=seed).estimate for seed in range(6)]
+    assert np.mean(found) == pytest.approx(np.mean(judged), abs=0.006)
+
+
+def test_a_single_item_is_never_left_out() -> None:
+    right, wrong = (Sample(np.full((2, 1), share), 5) for share in (1.0, 0.0))
+    assert corrected([right, wrong], 0).estimate == 1.0
+
+
 def test_races_drop_what_is_far_behind_and_nothing_else() -> None:
     n = np.arange(200)
     table = {

@@ -54,7 +54,7 @@ def corrected(samples: list[Sample], chosen: int, *, seed: int = 0) -> Corrected
     """
     means = np.stack([one.scores.mean(axis=0) for one in samples])
     own = interval(samples[chosen])
-    taken = own.mean - _out_of_bag(means, seed) if len(samples) > 1 else 0.0
+    taken = own.mean - _out_of_bag(means, seed) if min(means.shape) > 1 else 0.0
     estimate, low, high = (one - taken for one in own)
     if samples[chosen].share:
         estimate, low, high = (min(1.0, max(0.0, one)) for one in (estimate, low, high))
