@@ -41,6 +41,33 @@ def reporting(reporter: Reporter) -> Iterator[None]:
         _reporter.reset(token)
 
 
+Watcher = Callable[[Any, float | None], None]
+"""Called with what has come out so far, and with the seconds that the rest should take."""
+
+
+def _unseen(found: Any, left: float | None) -> None:
+    pass
+
+
+_watcher: ContextVar[Watcher] = ContextVar("headstart_watcher", default=_unseen)
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Show what comes out to ``watcher`` inside the ``with`` block."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+def watched() -> Watcher | None:
+    """Return who watches what comes out; None for nobody, for whom nothing need be worked out."""
+    found = _watcher.get()
+    return None if found is _unseen else found
+
+
 class OutOfTimeError(Exception):
     """What is done took longer than it may, see `until`."""
 

@@ -19,8 +19,9 @@ from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.evaluation import racing
 from headstart.evaluation.design import Design, Part
+from headstart.evaluation.pace import time_left
 from headstart.evaluation.runs import Cell, Comparison, HeldOut, Run, Shots, samples
-from headstart.progress import OutOfTimeError, log, track, until
+from headstart.progress import OutOfTimeError, log, track, until, watched
 from headstart.settings.groups import Carried, Options
 from headstart.settings.table import Comparing
 from headstart.strategies.registry import strategy
@@ -84,9 +85,20 @@ def compare(
                 runs = (*result.runs, one)
                 result = replace(result, runs=runs, unfinished=len(done) + len(jobs) - len(runs))
                 keep(result)
+                _show(bench, jobs, result, moment)
     ran = {(*one.cell, one.draw) for one in result.runs}
     left = [bench.cell(job) for job in jobs if (*bench.cell(job), job.draw) not in ran]
     return replace(result, unfinished=sum(cell not in result.stopped for cell in left))
+
+
+def _show(bench: _Bench, jobs: Sequence[_Job], result: Comparison, moment: float) -> None:
+    """Show how far the comparison is to who watches it, if anybody does."""
+    if watcher := watched():
+        ran = {(*one.cell, one.draw) for one in result.runs}
+        cells = [bench.cell(job) for job in jobs if (*bench.cell(job), job.draw) not in ran]
+        waiting = [cell for cell in cells if cell not in result.stopped]
+        so_far = replace(result, unfinished=len(waiting))
+        watcher(so_far, time_left(waiting, result.runs, moment))
 
 
 def _jobs(bench: _Bench, run: Comparing) -> list[_Job]:

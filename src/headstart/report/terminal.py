@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from headstart.progress import log, reporting
+from headstart.progress import Watcher, log, reporting, watching
 from headstart.tasks.task import Task
 from headstart.visible import visible
 
@@ -25,7 +25,12 @@ def shown(*, verbose: bool = True) -> Iterator[None]:
     """Show progress and notices on stderr inside the ``with`` block."""
     handler: logging.Handler
     if sys.stderr.isatty():
-        with _bars() as (reporter, handler), _listening(handler, verbose), reporting(reporter):
+        with (
+            _bars() as (reporter, handler, watcher),
+            _listening(handler, verbose),
+            reporting(reporter),
+            watching(watcher),
+        ):
             yield
     else:
         handler = _Visible(sys.stderr)
@@ -70,15 +75,16 @@ class _Lines:
 
 
 @contextmanager
-def _bars() -> Iterator[tuple[Any, logging.Handler]]:
+def _bars() -> Iterator[tuple[Any, logging.Handler, Watcher]]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress,
         TextColumn,
         TimeRemainingColumn,
     )
+
+    from headstart.report.board import Board
 
     console = Console(stderr=True, highlight=False)
     columns = (
@@ -93,7 +99,9 @@ def _bars() -> Iterator[tuple[Any, logging.Handler]]:
         def emit(self, record: logging.LogRecord) -> None:
             console.print(visible(self.format(record), "\n"), markup=False)
 
-    with Progress(*columns, console=console, transient=True) as progress:
+    # Rich would draw what is printed above the bars, on stderr: also what goes to a file.
+    drawn = sys.stdout.isatty()
+    with Board(*columns, console=console, transient=True, redirect_stdout=drawn) as progress:
 
         def report(label: str, done: int, total: int | None) -> None:
             if label not in tasks:
@@ -102,7 +110,7 @@ def _bars() -> Iterator[tuple[Any, logging.Handler]]:
             if done == total:
                 progress.remove_task(tasks.pop(label))
 
-        yield report, Print()
+        yield report, Print(), progress.show
 
 
 def table(
