@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
-BENCHMARKS = sorted(FOLDER.glob("*.py"))
-OURS = {"headstart", "adversary", "stub_hub", "pages"} | {path.stem for path in BENCHMARKS}
+BENCHMARKS = sorted(FOLDER.rglob("*.py"))
+OURS = {"headstart", "adversary", "stub_hub", "pages"} | {
+    path.relative_to(FOLDER).parts[0].removesuffix(".py") for path in BENCHMARKS
+}
 
 
 def taken(source: str) -> Iterator[tuple[str, str | None]]:
@@ -39,7 +41,7 @@ def missing(source: str) -> list[str]:
     return lacking
 
 
-@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: str(path.relative_to(FOLDER)))
 def test_what_it_imports_is_there(path: Path) -> None:
     assert missing(path.read_text()) == []
 

@@ -157,7 +157,7 @@ def reasons(checked: Checked) -> list[str]:
         ([10, 10, -5, 20], "a.png: box 3 (cat): empty"),
         ([10, 20, 30, 40], "a.png: box 3 (cat): drawn twice"),
         ([10, 20, 30], "annotations.json: annotation 9: no box: [10, 20, 30]"),
-        ([10, 20, float("nan"), 4], "annotations.json: annotation 9: no box: [10, 20, nan, 4]"),
+        ([10, 20, float("nan"), 4], "annotations.json: annotation 9: no box: [10, 20, None, 4]"),
     ],
 )
 def test_bad_boxes_go_with_a_reason(box: list[float], said: str, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_other_faults_of_a_coco_file(tmp_path: Path) -> None:
     assert reasons(checked) == [
         "annotations.json: annotation 20: unknown class: category 2",
         "annotations.json: annotation 21: its image 99 is not listed",
-        "gone.png: no such picture",
+        "gone.png: no such file: 'gone.png'",
     ]
     said = " ".join(checked.notes)
     assert "several annotations have one id: 22" in said

@@ -40,7 +40,7 @@ from headstart.facts import (
 )
 from headstart.model import Model
 from headstart.place import DONE, is_leftover, refuse_links, settle
-from headstart.store import digest, file_digest, home, written_aside
+from headstart.store import digest_of, file_digest, home, note, noted, written_aside
 from headstart.tasks.head import Head
 from headstart.tasks.registry import restored
 
@@ -125,9 +125,10 @@ class Bundle:
 
         A bundle that said so itself could have anything read.
         """
+        found = noted(_note(self.facts["weights"]))
         try:
-            found = read(_note(self.facts["weights"]), _ORIGIN)
-        except (OSError, FactsError):
+            _ORIGIN(found, "its origin")
+        except FactsError:
             return None
         return Origin(Path(found["root"]), found["reading"])
 
@@ -291,8 +292,7 @@ def _is_own(name: str) -> bool:
 
 def whole_digest(facts: dict[str, Any]) -> str:
     """Return the digest of all that ``bundle.json`` says, its own left out."""
-    rest = {name: value for name, value in facts.items() if name != "digest"}
-    return digest(json.dumps(rest, sort_keys=True).encode()).hex()
+    return digest_of(facts)
 
 
 def _entry(folder: Path, weights: Path, facts: dict[str, Any], number: int) -> Entry:
@@ -318,9 +318,7 @@ def _vouch(digest: str, entries: Iterable[Entry]) -> None:
 def remember(bundle: Bundle, root: Path, reading: dict[str, Any]) -> None:
     """Note on this machine what ``bundle`` was fitted on; where nothing can be written, do not."""
     told = {name: _plain(value) for name, value in reading.items() if value is not None}
-    note = {"root": str(root.resolve()), "reading": told}
-    with suppress(OSError), written_aside(_note(bundle.facts["weights"])) as aside:
-        aside.write_text(json.dumps(note), encoding="utf-8")
+    note(_note(bundle.facts["weights"]), {"root": str(root.resolve()), "reading": told})
 
 
 def _plain(option: Any) -> Any:

@@ -19,6 +19,7 @@ from headstart.data.pictures.images import Preprocess
 from headstart.data.reading import read_items
 from headstart.data.scan import Want, scan
 from headstart.errors import HeadstartError
+from headstart.settings.groups import BESIDE, Pictured
 from headstart.tasks.head import Head
 from headstart.tasks.task import Matrix, Task
 
@@ -73,7 +74,13 @@ class Model:
         """Return an answer an item of ``sources``, in order, see `stream`."""
         return list(self.stream(sources, device=device))
 
-    def stream(self, sources: Any, *, device: str = "cpu") -> Answers:
+    def stream(
+        self,
+        sources: Any,
+        *,
+        device: str = "cpu",
+        beside: Pictured = BESIDE,
+    ) -> Answers:
         """Yield ``{item, ...}`` with the task's answer, or ``{item, error}``, in order.
 
         Args:
@@ -81,17 +88,24 @@ class Model:
                 and of tables; Pillow's pictures, arrays, bytes; for a text model also sentences:
                 what has a space in it and is no path.
             device: "cpu", "cuda" or "mps".
+            beside: where the pictures are that a table names.
         """
-        items = self.items(sources)
+        items = self.items(sources, beside=beside)
         yield from self.stream_items(items, device=device)
 
-    def items(self, sources: Any, *, whole: bool = False) -> Items:
+    def items(
+        self,
+        sources: Any,
+        *,
+        whole: bool = False,
+        beside: Pictured = BESIDE,
+    ) -> Items:
         """Return what is asked for as items, see `headstart.data.reading.read_items`."""
         preprocess = self.entries[0].preprocess
         channels = preprocess.channels if isinstance(preprocess, Preprocess) else None
+        how: Any = {"whole": whole or self.beside is not None, "beside": beside}
         columns = self.columns or None
-        whole = whole or self.beside is not None
-        return read_items(sources, self.kind, text_columns=columns, channels=channels, whole=whole)
+        return read_items(sources, self.kind, text_columns=columns, channels=channels, **how)
 
     def stream_texts(self, texts: Sequence[str], *, device: str = "cpu") -> Answers:
         """Yield the answers for ``texts`` themselves, single words and empty ones too.

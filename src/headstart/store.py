@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import re
 import time
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,12 @@ def digest(*parts: bytes) -> bytes:
     return state.digest()
 
 
+def digest_of(facts: Mapping[str, Any], own: str = "digest") -> str:
+    """Return the digest of all that ``facts`` say, of which ``own`` is to hold it, and left out."""
+    rest = {name: value for name, value in facts.items() if name != own}
+    return digest(json.dumps(rest, sort_keys=True).encode()).hex()
+
+
 def file_digest(path: Path) -> str:
     """Return the digest of a file's bytes as 32 hexadecimal digits, read in pieces."""
     state = hashlib.blake2b(digest_size=16)
@@ -84,6 +91,46 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def note(path: Path, value: Any) -> None:
+    """Write ``value``, which JSON can hold, behind its digest; where nothing can be, do not."""
+    text = json.dumps(value)
+    with suppress(OSError), written_aside(path) as aside:
+        aside.write_text(f"{digest(text.encode()).hex()}\n{text}", encoding="utf-8")
+
+
+def noted(path: Path) -> Any:
+    """Return what `note` wrote; None if there is nothing, or it is damaged, which is said."""
+    try:
+        stated, _, text = path.read_text(encoding="utf-8").partition("\n")
+        if stated == digest(text.encode()).hex():
+            return json.loads(text)
+    except OSError:  # none is there, or no folder can be
+        return None
+    except ValueError:
+        pass
+    log.warning("finding out again what is damaged in %s", path)
+    return None
+
+
+def whole_weights(folder: Path, start: str) -> Path | None:
+    """Return the file in ``folder`` that `named_by_content` called so; None if it is not there.
+
+    One that does not hold what its name states is dropped, and a notice says so.
+    """
+    for kept in folder.glob(f"{start}-*.safetensors"):
+        if kept.stem == f"{start}-{file_digest(kept)}":
+            return kept
+        log.warning("making again what is damaged in %s", kept)
+        with suppress(OSError):
+            kept.unlink()
+    return None
+
+
+def named_by_content(made: Path, start: str) -> Path:
+    """Rename ``made`` to ``start-DIGEST.safetensors``, so that damage to it is seen."""
+    return made.replace(made.with_name(f"{start}-{file_digest(made)}.safetensors"))
 
 
 def sweep(folder: Path) -> None:

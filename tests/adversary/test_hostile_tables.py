@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 
 import headstart
+from adversary.mutations import mutated
+from conftest import bars
 from headstart.data.reading import read, read_items
 from headstart.data.tables.stream import distinct
 from headstart.data.texts.alphabets import ENCODINGS, recognise
@@ -232,22 +235,19 @@ def test_mutated_tables_end_in_a_data_set_or_in_one_error(tmp_path: Path) -> Non
     assert tries == 200
 
 
-def mutated(content: bytes, chance: np.random.Generator) -> bytes:
-    """Return ``content`` with a few bytes changed, removed, doubled or zeroed."""
-    made = bytearray(content)
-    for _ in range(int(chance.integers(1, 5))):
-        at = int(chance.integers(len(made)))
-        size = int(chance.integers(1, 40))
-        how = chance.integers(5)
-        if how == 0:
-            made[at] ^= 1 << int(chance.integers(8))
-        elif how == 1:
-            del made[at : at + size]
-        elif how == 2:
-            made[at:at] = made[at : at + size]
-        elif how == 3:
-            made[at : at + size] = bytes(len(made[at : at + size]))
-        else:
-            made[at:at] = bytes(chance.integers(0, 256, size).astype(np.uint8))
-        made = made or bytearray(b"\0")
-    return bytes(made)
+def test_a_table_to_predict_does_not_lead_out_of_its_folder(
+    tmp_path: Path, glyph_graph: Path
+) -> None:
+    folder, out = tmp_path / "table", tmp_path / "out"
+    folder.mkdir()
+    headstart.fit(bars(6), out=out)
+    for name in ("out.png", "table/a.png"):
+        Image.fromarray(np.load(BytesIO(bars(1).content(0)))).save(tmp_path / name)
+    outside = f"../out.png\n{tmp_path / 'out.png'}\n"
+    (folder / "t.csv").write_text(f"image\na.png\na.png\na.png\n{outside}")
+    inside, _, _, *others = headstart.predict(out, folder / "t.csv")
+    assert inside["label"] == "bar 0"
+    assert len(others) == 2 and all("--anywhere" in one["error"] for one in others)
+    for how in ({"anywhere": True}, {"images": tmp_path}):
+        answers = headstart.predict(out, folder / "t.csv", **how)
+        assert [one.get("label") for one in answers[3:]] == ["bar 0", "bar 0"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from headstart.backbones.build import build
 from headstart.backbones.entry import Entry
 from headstart.boundary.inputs import PLAIN, Indices, Inputs, in_batches
 from headstart.data.dataset import Dataset
-from headstart.store import digest, home, written_aside
+from headstart.store import digest, home, named_by_content, whole_weights, written_aside
 from headstart.training import batchnorm
 
 BATCH = 64
@@ -42,15 +43,18 @@ def own_statistics(
     chosen = np.sort(np.random.default_rng([seed, 19]).permutation(indices)[:MOST])
     content = digest(*(dataset.digest(int(i)) for i in chosen)).hex()
     name = digest(entry.key().encode(), content.encode()).hex()
-    path = home() / "adapted" / f"{name}.safetensors"
-    if not path.is_file():
+    folder = home() / "adapted"
+    path = whole_weights(folder, name)
+    if path is None:
         backbone = build(entry, seed=seed).to(device)
         if not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in backbone.net.modules()):
             return None
         inputs = Inputs(dataset, entry.preprocess)
         seen = (inputs.collate(list(inputs.rows(one, PLAIN))) for one in in_batches(chosen, BATCH))
         batchnorm.settle(backbone, inputs, seen, device)
+        path = folder / f"{name}.{uuid.uuid4().hex[:12]}.safetensors"
         _save(backbone.net, path)
+        path = named_by_content(path, name)
     named = f"{entry.name} in own statistics"
     return replace(entry, name=named, weights=path, digest=name, num_classes=0, prefix="")
 

@@ -33,6 +33,7 @@ from headstart.facts import (
     truth,
     whole,
 )
+from headstart.store import digest_of
 
 Library = Literal["headstart", "torchvision", "timm", "transformers", "model2vec"]
 
@@ -262,8 +263,7 @@ def check(facts: Any, where: str) -> None:
 
 def facts_digest(facts: dict[str, Any]) -> str:
     """Return what ``facts`` may state as their ``facts``: the digest of all others."""
-    rest = {name: value for name, value in facts.items() if name != "facts"}
-    return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return digest_of(facts, "facts")
 
 
 def preprocess_from(facts: dict[str, Any]) -> Preprocess:

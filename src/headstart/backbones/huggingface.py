@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import os
 import uuid
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,7 @@ from headstart.facts import (
     text,
     whole,
 )
-from headstart.progress import log
-from headstart.store import file_digest, home
+from headstart.store import home, named_by_content, whole_weights
 
 AFTER_PADDING = {
     *("camembert", "data2vec-text", "mpnet", "roberta", "xlm-roberta"),
@@ -211,17 +209,13 @@ def _one_file(facts: dict[str, Any]) -> Path:
     if len(paths) == 1 and paths[0].suffix == ".safetensors":
         return paths[0]
     folder, start = home() / "weights", f"hf-{facts['sha256'][:32]}"
-    for kept in folder.glob(f"{start}-*.safetensors"):  # named by what it holds
-        if kept.stem == f"{start}-{file_digest(kept)}":
-            return kept
-        log.warning("converting the weights of %s again, for %s is damaged", paths[0].parent, kept)
-        with suppress(OSError):
-            kept.unlink()
+    if kept := whole_weights(folder, start):
+        return kept
     from headstart.backbones.weights import convert
 
     made = folder / f"{start}.{uuid.uuid4().hex[:12]}.safetensors"
     convert(paths, made)
-    return made.replace(folder / f"{start}-{file_digest(made)}.safetensors")
+    return named_by_content(made, start)
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -5,15 +5,12 @@ Files under ``HEADSTART_HOME/networks``, one a network and version of its librar
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from headstart.progress import log
-from headstart.store import digest, home, written_aside
+from headstart.store import digest, home, note, noted
 
 
 @dataclass(frozen=True)
@@ -32,23 +29,11 @@ class Known:
 
     def read(self, fact: str) -> Any:
         """Return what is remembered as ``fact``; None if nothing is."""
-        path = self._path(fact)
-        try:
-            stated, _, text = path.read_text(encoding="utf-8").partition("\n")
-            if stated == digest(text.encode()).hex():
-                return json.loads(text)
-        except OSError:  # none is there, or no folder can be
-            return None
-        except ValueError:
-            pass
-        log.warning("finding out again what is damaged in %s", path)
-        return None
+        return noted(self._path(fact))
 
     def note(self, fact: str, value: Any) -> None:
         """Remember ``value``, which JSON can hold; where nothing can be written, do not."""
-        text = json.dumps(value)
-        with suppress(OSError), written_aside(self._path(fact)) as aside:
-            aside.write_text(f"{digest(text.encode()).hex()}\n{text}", encoding="utf-8")
+        note(self._path(fact), value)
 
     def _path(self, fact: str) -> Path:
         versions = [self._version(library) for library in ("headstart", "torch", self.library)]

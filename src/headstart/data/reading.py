@@ -8,7 +8,7 @@ headstart.errors.DataError: no such file or folder: '/no/such/place'. Headstart 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -26,7 +26,7 @@ from headstart.data.tables.columns import Asked
 from headstart.data.tables.labelled import read_tables, table_items
 from headstart.data.texts import encoding
 from headstart.errors import DataError, UsageError, nearest
-from headstart.settings.groups import Reading
+from headstart.settings.groups import BESIDE, Pictured, Reading
 from headstart.settings.taking import takes
 
 __all__ = ["Items", "read", "read_items"]
@@ -155,6 +155,7 @@ def read_items(
     text_columns: Sequence[str] | None = None,
     channels: int | None = None,
     whole: bool = False,
+    beside: Pictured = BESIDE,
 ) -> Items:
     """Return the items at ``sources``, in that order, for prediction; nothing is decoded yet.
 
@@ -168,11 +169,13 @@ def read_items(
             has none of that name, or if not given.
         channels: of the pictures, see `headstart.data.handed.items`.
         whole: let the items of a table know their rows.
+        beside: where the pictures are that a table names.
 
     Raises:
         UsageError: a source is an empty string.
     """
-    held = handed.items(sources, kind, text_columns=text_columns, channels=channels, whole=whole)
+    how: Any = {"text_columns": text_columns, "whole": whole, "beside": beside}
+    held = handed.items(sources, kind, channels=channels, **how)
     if held is not None:
         return held
     several = list(sources) if _are_several(sources) else [sources]
@@ -191,7 +194,7 @@ def read_items(
         elif what == "memory":
             parts.append(items.of_memory(ones, numbers, kind))
         else:
-            parts += [_part(_path(one), kind, text_columns, whole) for one in ones]
+            parts += [_part(_path(one), kind, how) for one in ones]
     return items.join(parts)
 
 
@@ -222,7 +225,7 @@ def is_text(source: str | PathLike[str]) -> bool:
     return not os.path.exists(os.path.expanduser(source))
 
 
-def _part(path: Path, kind: Kind, text_columns: Sequence[str] | None, whole: bool = False) -> Items:
+def _part(path: Path, kind: Kind, how: Mapping[str, Any]) -> Items:
     if kind == "image" and (stacks := _stacks(path)):
         try:
             return items.join(map(stack_items, stacks.values()))
@@ -233,7 +236,7 @@ def _part(path: Path, kind: Kind, text_columns: Sequence[str] | None, whole: boo
         return found if len(found.names) else items.failed(path, _nothing_in(path, kind))
     if path.suffix.lower() in tables.SUFFIXES and path.is_file():
         try:
-            return table_items(path, kind, text_columns, whole=whole)
+            return table_items(path, kind, **how)
         except DataError as error:
             return items.failed(path, str(error))
     return items.of_file(path, kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +13,15 @@ import numpy.typing as npt
 
 from headstart.data.dataset import Rejected, Split
 from headstart.errors import DataError
+from headstart.facts import FactsError, Rule, parsed, read_bytes
 
 Drawn = tuple[float, float, float, float, str, bool]
 """Left, top, right, bottom, class, and whether it is a crowd, as the file has them."""
+
+_LARGEST = 1 << 32
+"""Bytes of a COCO file: those of COCO itself have half a billion."""
+
+_WIDEST = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -24,11 +30,12 @@ class Picture:
 
     Attributes:
         name: what it is called in reports.
-        path: of its file; empty where there is none.
+        path: of its file; empty where there is none that may be read.
         split: "train", "val", "test", or "" where the data do not say.
         drawn: the boxes, in pixels.
         relative: the boxes are shares of width and height instead.
         size: width and height that the file states; None where it does not.
+        why: there is no path.
     """
 
     name: str
@@ -37,6 +44,7 @@ class Picture:
     drawn: list[Drawn]
     relative: bool = False
     size: tuple[int, int] | None = None
+    why: str = "no such picture"
 
 
 @dataclass(frozen=True)
@@ -83,27 +91,46 @@ def joined(root: Path, parts: Sequence[Annotations]) -> Annotations:
     )
 
 
-def read_json(path: Path) -> Any:
-    """Return what the JSON file at ``path`` holds.
+def read_text(path: Path, most: int = 1 << 26) -> str:
+    """Return the text in the plain file at ``path``; what is no UTF-8 in it becomes ``\\ufffd``.
 
     Raises:
-        DataError: it is empty, or no JSON.
+        FactsError: it is a pipe or a device, or larger than ``most`` bytes.
+        OSError: it cannot be read.
+    """
+    return read_bytes(path, most).removeprefix(BOM_UTF8).decode("utf-8", "replace")
+
+
+def read_json(path: Path, rule: Rule) -> Any:
+    """Return what the JSON file at ``path`` holds, held against ``rule``.
+
+    Raises:
+        DataError: it is empty, no JSON, or says what ``rule`` does not allow.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if not text.strip():
-            raise DataError(f"{path} is empty; a COCO file holds images, annotations, categories.")
-        return json.loads(text)
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
+        content = read_bytes(path, _LARGEST).removeprefix(BOM_UTF8)
+        if content.strip():
+            return parsed(content, path.name, rule)
+    except (OSError, FactsError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error
+    raise DataError(f"{path} is empty; a COCO file holds images, annotations, categories.")
 
 
 def numbers(values: Iterable[Any], n: int) -> npt.NDArray[np.float64] | None:
     """Return ``n`` finite numbers, or None where ``values`` are something else."""
+    values = list(values)
+    if any(isinstance(one, bool) for one in values):
+        return None
     try:
         found = np.array([float(one) for one in values], np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return found if len(found) == n and np.isfinite(found).all() else None
+
+
+def stated_size(values: Iterable[Any]) -> tuple[int, int] | None:
+    """Return the width and height that a file states; None where they are those of no picture."""
+    found = numbers(values, 2)
+    if found is None or not ((found >= 1) & (found <= _WIDEST)).all():
+        return None
+    return int(found[0]), int(found[1])

@@ -75,7 +75,7 @@ def check(found: Annotations, *, training: bool = True) -> Checked:
     """
     faults = _Faults()
     here = [one for one in found.pictures if one.path]
-    lost = [Rejected(one.name, "no such picture") for one in found.pictures if not one.path]
+    lost = [Rejected(one.name, one.why) for one in found.pictures if not one.path]
     if not here:
         raise DataError(
             f"none of the {len(found.pictures)} pictures that {found.root} names is there "

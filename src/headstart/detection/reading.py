@@ -12,6 +12,8 @@ from headstart.data.folders import SUFFIXES, split_name
 from headstart.detection import coco, voc, yolo
 from headstart.detection.annotations import Annotations, joined
 from headstart.errors import DataError
+from headstart.facts import FactsError
+from headstart.settings.groups import Pictured
 
 LAYOUTS = (
     "Headstart reads boxes from {train,val,test}/ with pictures and annotations.json, a COCO file "
@@ -20,12 +22,13 @@ LAYOUTS = (
 )
 
 
-def read(source: str | Path, images: Path | None = None) -> Annotations:
+def read(source: str | Path, images: Path | None = None, *, anywhere: bool = False) -> Annotations:
     """Return the pictures and boxes at ``source``; no picture is opened yet.
 
     Args:
         source: a COCO file or a folder, see `LAYOUTS`.
         images: where the pictures are, if not beside a COCO file or in the folder.
+        anywhere: a file may name pictures outside of that folder.
 
     Raises:
         DataError: nothing there that could be read; the message says what was looked for.
@@ -34,9 +37,13 @@ def read(source: str | Path, images: Path | None = None) -> Annotations:
     if not path.exists():
         raise DataError(f"no such file or folder: '{path}'. {LAYOUTS}")
     try:
-        found = coco.read(path, images) if path.is_file() else _folder(path, images)
-    except OSError as error:
-        raise DataError(f"'{error.filename or path}' cannot be read: {error.strerror}") from error
+        beside = Pictured(images=images, anywhere=anywhere)
+        found = _alone(path, beside) if path.is_file() else _folder(path, beside)
+    except (OSError, FactsError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise DataError(
+            f"'{getattr(error, 'filename', '') or path}' cannot be read: {why}"
+        ) from error
     if not found.pictures:
         raise DataError(f"{path} lists no pictures. {LAYOUTS}")
     if not any(one.drawn for one in found.pictures):
@@ -45,9 +52,13 @@ def read(source: str | Path, images: Path | None = None) -> Annotations:
     return found
 
 
-def _folder(root: Path, images: Path | None) -> Annotations:
+def _alone(path: Path, beside: Pictured) -> Annotations:
+    return coco.read(path, beside.images, anywhere=beside.anywhere)
+
+
+def _folder(root: Path, beside: Pictured) -> Annotations:
     for reader in (_coco, _voc, _yolo):
-        parts = list(reader(root, images))
+        parts = list(reader(root, beside))
         if parts:
             return joined(root, parts)
     raise DataError(f"no boxes found in {root}. {LAYOUTS}")
@@ -61,16 +72,16 @@ def _splits(root: Path) -> list[tuple[Path, Split]]:
     return sorted(found, key=lambda pair: order.index(pair[1])) or [(root, "")]
 
 
-def _coco(root: Path, images: Path | None) -> Iterator[Annotations]:
+def _coco(root: Path, beside: Pictured) -> Iterator[Annotations]:
     for folder, split in _splits(root):
         for path in _one(folder, ("annotations", "_annotations.coco", "instances", "labels")):
-            yield coco.read(path, images, split)
+            yield coco.read(path, beside.images, split, anywhere=beside.anywhere)
     if (root / "annotations").is_dir():
         for path in sorted((root / "annotations").glob("*.json")):
             said = [split_name(part) for part in _words(path.stem)]
             split = cast("Split", next(filter(None, said), ""))
             if coco.is_coco(path):
-                yield coco.read(path, images or root, split)
+                yield coco.read(path, beside.images or root, split, anywhere=beside.anywhere)
 
 
 def _words(stem: str) -> list[str]:
@@ -89,16 +100,18 @@ def _one(folder: Path, names: tuple[str, ...]) -> list[Path]:
     return found
 
 
-def _voc(root: Path, images: Path | None) -> Iterator[Annotations]:
+def _voc(root: Path, beside: Pictured) -> Iterator[Annotations]:
     own = root / "Annotations"
     folders: list[tuple[Path, Split]] = [(own, "")] if own.is_dir() else _splits(root)
     for folder, split in folders:
         files = sorted(folder.rglob("*.xml"))
         if files:
-            yield voc.read(root if own.is_dir() else folder, files, split, images)
+            base = root if own.is_dir() else folder
+            yield voc.read(base, files, split, beside.images, anywhere=beside.anywhere)
 
 
-def _yolo(root: Path, images: Path | None) -> Iterator[Annotations]:
+def _yolo(root: Path, beside: Pictured) -> Iterator[Annotations]:
+    images = beside.images
     pictures = images or root / "images"
     if pictures.is_dir() and (images or (root / "labels").is_dir() or _has(pictures, ".txt")):
         yield yolo.read(root, _splits(pictures), root)

@@ -9,7 +9,7 @@ from typing import Any
 
 from headstart.data import folders
 from headstart.data.dataset import Rejected, Split
-from headstart.detection.annotations import Annotations, Drawn, Picture, numbers
+from headstart.detection.annotations import Annotations, Drawn, Picture, numbers, read_text
 from headstart.errors import DataError
 
 NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "classes.txt", "obj.names")
@@ -55,7 +55,7 @@ def _lines(picture: Path) -> list[str]:
     paths = [Path(f"{head}{os.sep}labels{os.sep}{tail}")] if found else []
     for path in [*paths, beside]:
         if path.is_file():
-            return path.read_text(encoding="utf-8-sig").splitlines()
+            return read_text(path).splitlines()
     return []
 
 
@@ -83,7 +83,7 @@ def _names(root: Path) -> list[str]:
             f"{root}: nothing says what the classes are called; put a data.yaml with names, or a "
             "classes.txt with a name a line, beside the folders of pictures and labels."
         )
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path)
     if path.suffix not in (".yaml", ".yml"):
         return [line.strip() for line in text.splitlines() if line.strip()]
     return _of_yaml(path, text)
@@ -93,10 +93,14 @@ def _of_yaml(path: Path, text: str) -> list[str]:
     import yaml
 
     try:
-        held: Any = yaml.safe_load(text)
+        # Its plain loader: the others make days of some names, and follow what grows without end.
+        held: Any = yaml.load(text, Loader=yaml.BaseLoader)
         names = held["names"]
         if isinstance(names, dict):
-            names = [names[number] for number in range(len(names))]
-        return [str(name) for name in names]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: no list of names could be read from it ({error!r}).") from error
+            names = [names[str(number)] for number in range(len(names))]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError("names is no list of texts")
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
+        said = f"{error!r}"[:200]
+        raise DataError(f"{path}: no list of names could be read from it ({said}).") from error
+    return list(names)

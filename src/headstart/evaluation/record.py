@@ -12,7 +12,7 @@ from headstart.evaluation.runs import Comparison, Run
 from headstart.progress import log
 from headstart.settings.groups import Options
 from headstart.settings.option import other_settings
-from headstart.store import written_aside
+from headstart.store import digest_of, written_aside
 from headstart.tasks.answers import Answers
 from headstart.tasks.task import Targets
 
@@ -45,12 +45,14 @@ class Record:
         """
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
+            if found.get("digest", digest_of(found)) != digest_of(found):
+                raise ValueError("it was changed after it was written")
             before = {"task": "classes", "folds": 0} | found["settings"]  # before there were others
             kept = found.get("answers", [])
             rows = list(zip(found["runs"], kept, strict=True)) if kept else []
         except FileNotFoundError:
             return ()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._unread(error) from error
         shared = {key for key in before | self._settings if _is_shared(key, before, self._settings)}
         wrong = other_settings(_only(before, shared), _only(self._settings, shared), Options)
@@ -70,13 +72,14 @@ class Record:
 
     def _unread(self, error: Exception) -> HeadstartError:
         return HeadstartError(
-            f"{self.path} is no record of a comparison ({error!r}); name another --out."
+            f"{self.path} is no record of a comparison ({error!r}); start anew with "
+            "--overwrite, or name another --out."
         )
 
     def keep(self, result: Comparison) -> None:
         """Write the comparison as it now is, in place of the last; a full disk stops nothing."""
         held_out = result.held_out
-        content = {
+        content: dict[str, Any] = {
             "settings": self._settings,
             **result.to_json(),
             "held_out": {
@@ -85,6 +88,7 @@ class Record:
             },
             "answers": [run.answers.to_json() for run in result.runs],
         }
+        content["digest"] = digest_of(json.loads(json.dumps(content)))
         try:
             with written_aside(self.path) as aside:
                 aside.write_text(json.dumps(content, indent=1), encoding="utf-8")

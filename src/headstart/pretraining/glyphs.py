@@ -23,7 +23,7 @@ from torch import Tensor
 
 from headstart.backbones.blocks import Backbone
 from headstart.backbones.build import build
-from headstart.backbones.entry import from_facts
+from headstart.backbones.entry import facts_digest, from_facts
 from headstart.backbones.glyphs import BLOCKS, INPUT_SIZE
 from headstart.boundary.engine import Batch
 from headstart.boundary.inputs import Indices, Inputs, Row
@@ -263,6 +263,8 @@ def write(
     path = out / "glyphs.safetensors"
     save_file(state, path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    facts = json.dumps(describe(sha256, accuracy, steps, seed), indent=1)
-    (out / "glyphs.json").write_text(facts + "\n", encoding="utf-8")
+    facts = describe(sha256, accuracy, steps, seed)
+    facts["facts"] = facts_digest(facts)
+    said = json.dumps(facts, indent=1)
+    (out / "glyphs.json").write_text(said + "\n", encoding="utf-8")
     return path, sha256

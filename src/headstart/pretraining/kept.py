@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headstart.backbones.entry import Entry
+from headstart.backbones.entry import Entry, facts_digest
 from headstart.backbones.registry import OWN
 from headstart.data.texts.tokens import Tokenize
 from headstart.errors import UsageError
@@ -95,6 +95,7 @@ def keep(backbone: Backbone, entry: Entry, place: Place, card: dict[str, Any]) -
     facts["sha256"] = hashlib.sha256(place.weights.read_bytes()).hexdigest()
     if isinstance(entry.preprocess, Tokenize):
         facts["tokenize"] = entry.preprocess.facts()
+    facts["facts"] = facts_digest(facts)
     with written_aside(place.card) as aside:
         aside.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     told = {"name": place.name, "weights": str(place.weights), "card": str(place.card)}

@@ -207,14 +207,21 @@ class Options(Steps, Input):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside(Settings):
-    """Where the pictures lie."""
+class Pictured(Settings):
+    """Where the pictures lie that a table, or a file of boxes, names."""
 
     images: Path | None = option(
         None,
         "Folder of the pictures that a table or a file of boxes names, if not beside it.",
         panel=TABLES,
     )
+    anywhere: bool = option(
+        False, "Whether it may name pictures outside of that folder.", panel=TABLES
+    )
+
+
+BESIDE = Pictured()
+"""They lie beside what names them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +237,7 @@ class Texts(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading(Texts, Beside):
+class Reading(Texts, Pictured):
     """How data are read where they do not say it themselves."""
 
     task: str | None = option(
@@ -260,9 +267,6 @@ class Reading(Texts, Beside):
     )
     encoding: str | None = option(
         None, "Of text files and tables: utf-8, cp1250 ... Default: found by looking.", panel=TABLES
-    )
-    anywhere: bool = option(
-        False, "Whether a table may name pictures outside of its own folder.", panel=TABLES
     )
     labelled: bool = option(
         True, "Whether items have labels; without, all that lies there is read."

@@ -12,7 +12,6 @@ from typing import ClassVar
 
 from headstart.settings.groups import (
     INPUT,
-    Beside,
     Carried,
     Continued,
     HeldOut,
@@ -23,6 +22,7 @@ from headstart.settings.groups import (
     Overwriting,
     Paged,
     Passes,
+    Pictured,
     Placed,
     Reading,
     Resumed,
@@ -145,7 +145,7 @@ class Evaluating(Placed, Reading):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predicting(Overwriting, Placed):
+class Predicting(Pictured, Overwriting, Placed):
     """Settings of `predict`."""
 
     top_k: int | None = option(
@@ -241,7 +241,7 @@ class PretrainingMasked(Texts, Learning):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Detecting(Beside, Resumed, Paged, HeldOut, Placed, Seeded, Steps, Named):
+class Detecting(Pictured, Resumed, Paged, HeldOut, Placed, Seeded, Steps, Named):
     """Settings of `detect fit`."""
 
     strategy: str | None = option(
@@ -257,14 +257,14 @@ class Detecting(Beside, Resumed, Paged, HeldOut, Placed, Seeded, Steps, Named):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding(Placed):
+class Finding(Pictured, Placed):
     """Settings of `detect predict`."""
 
     threshold: float = option(0.5, "Probability from which a box is answered.", least=0, most=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rating(Beside, Placed):
+class Rating(Pictured, Placed):
     """Settings of `detect evaluate`."""
 
 

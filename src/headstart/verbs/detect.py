@@ -33,7 +33,7 @@ from headstart.detection.model import Finder
 from headstart.errors import BundleError, DataError, UsageError
 from headstart.place import claimed
 from headstart.progress import log
-from headstart.settings.groups import Beside, Input
+from headstart.settings.groups import Input, Pictured
 from headstart.settings.option import require_read
 from headstart.settings.table import Detecting, Finding, Rating
 from headstart.settings.taking import takes
@@ -75,7 +75,7 @@ def fit(data: str | Path, run: Detecting) -> Fit:
 def _fit(data: str | Path, run: Detecting) -> Fit:
     start = time.perf_counter()
     notes: list[str] = []
-    checked = check(reading.read(data, run.images))
+    checked = check(reading.read(data, run.images, anywhere=run.anywhere))
     for note in checked.notes:
         say(notes, note)
     parts = _parts(checked, run)
@@ -87,7 +87,7 @@ def _fit(data: str | Path, run: Detecting) -> Fit:
     fitted = learn(checked.dataset, parts.train, entry, run, resuming=resuming)
     outputs = fitted.model.outputs(checked.dataset, parts.held_out, device=pick(run.device))
     result = _result(fitted, checked, parts, outputs, [*notes, *fitted.notes], run.lang)
-    result = _saved(replace(result, reading=run.values(Beside)), outputs, run.out)
+    result = _saved(replace(result, reading=run.values(Pictured)), outputs, run.out)
     result.seconds["total"] = time.perf_counter() - start
     return result
 
@@ -190,7 +190,7 @@ def stream(bundle: str | Path | Bundle, sources: Any, run: Finding) -> Iterator[
 def stream_of(bundle: str | Path | Bundle, sources: Any, run: Finding) -> Iterator[dict[str, Any]]:
     """Yield the answers under settings that are resolved already."""
     model = finder(bundle)
-    for answer in model.stream(sources, device=pick(run.device)):
+    for answer in model.stream(sources, device=pick(run.device), beside=run):
         if "boxes" in answer:
             sure = [one for one in answer["boxes"] if one["probability"] >= run.threshold]
             yield answer | {"boxes": sure}
@@ -227,7 +227,7 @@ def evaluate(
     """
     box_figures.require()
     model = finder(bundle)
-    checked = check(reading.read(data, run.images), training=False)
+    checked = check(reading.read(data, run.images, anywhere=run.anywhere), training=False)
     for note in checked.notes:
         log.info("%s", note)
     dataset, usable = checked.dataset, checked.audit.usable

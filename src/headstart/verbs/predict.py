@@ -50,7 +50,9 @@ def stream_of(
         raise UsageError(f"top_k is for names, and the task '{model.task.name}' has none.")
     if run.out:
         require_writable(run.out, overwrite=run.overwrite)
-    parts = [*_parts(model, sources, pick(run.device), whole=run.out is not None)]
+    if model.kind == "text" and {"images", "anywhere"} & run.given:
+        raise UsageError("images and anywhere are for pictures, and this model answers texts.")
+    parts = [*_parts(model, sources, run)]
     pairs: Iterator[Pair] = chain.from_iterable(part.pairs for part in parts)
     if run.top_k is not None:
         pairs = ((cells, _with_top(one, run.top_k)) for cells, one in pairs)
@@ -72,10 +74,11 @@ class _Part(NamedTuple):
     pairs: Iterator[Pair]
 
 
-def _parts(model: Model, sources: Any, device: str, *, whole: bool) -> Iterator[_Part]:
+def _parts(model: Model, sources: Any, run: Predicting) -> Iterator[_Part]:
+    device = pick(run.device)
     listed = sources if isinstance(sources, list | tuple) else [sources]
     if not any(map(_is_input, listed)):
-        yield _asked(model, sources, device, whole)
+        yield _asked(model, sources, run)
         return
     for is_input, group in groupby(listed, key=_is_input):
         if is_input:
@@ -86,12 +89,12 @@ def _parts(model: Model, sources: Any, device: str, *, whole: bool) -> Iterator[
             )
             yield _Part((), (({"item": answer["item"]}, answer) for answer in answers))
         else:
-            yield _asked(model, list(group), device, whole)
+            yield _asked(model, list(group), run)
 
 
-def _asked(model: Model, sources: Any, device: str, whole: bool) -> _Part:
-    items = model.items(sources, whole=whole)
-    answers = enumerate(model.stream_items(items, device=device))
+def _asked(model: Model, sources: Any, run: Predicting) -> _Part:
+    items = model.items(sources, whole=run.out is not None, beside=run)
+    answers = enumerate(model.stream_items(items, device=pick(run.device)))
     own = items.own
     if own is None:
         return _Part((), (({"item": answer["item"]}, answer) for _, answer in answers))

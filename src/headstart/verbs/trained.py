@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.errors import BundleError
-from headstart.store import Digests, written_aside
+from headstart.facts import require_regular
+from headstart.store import Digests, digest, written_aside
 
 NAME = "trained.safetensors"
 
@@ -19,8 +20,9 @@ def save(folder: Path, digests: Digests) -> None:
     """Write the first 8 bytes of each digest into the bundle ``folder``."""
     from safetensors.numpy import save_file
 
+    kept = np.unique(_numbers(digests))
     with written_aside(folder / NAME) as aside:
-        save_file({"digests": np.unique(_numbers(digests))}, aside)
+        save_file({"digests": kept}, aside, {"digest": digest(kept.tobytes()).hex()})
 
 
 def among(folder: Path, digests: Digests) -> npt.NDArray[np.bool_]:
@@ -31,15 +33,18 @@ def among(folder: Path, digests: Digests) -> npt.NDArray[np.bool_]:
     Raises:
         BundleError: the file is damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors import SafetensorError, safe_open
 
     try:
-        kept = load_file(folder / NAME)["digests"]
+        require_regular(folder / NAME)
+        with safe_open(folder / NAME, "np") as file:
+            stated, kept = (file.metadata() or {}).get("digest"), file.get_tensor("digests")
     except FileNotFoundError:
         return np.zeros(len(digests), np.bool_)
-    except (OSError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise BundleError(f"{folder / NAME} is damaged: {error}") from error
+    if stated not in (None, digest(kept.tobytes()).hex()):  # earlier versions state none
+        raise BundleError(f"{folder / NAME} is damaged: its content does not match its digest")
     return np.isin(_numbers(digests), kept)
 
 

@@ -24,6 +24,7 @@ from headstart.data.memory.arrays import from_items
 from headstart.data.tables.columns import Asked
 from headstart.data.tables.labelled import read_tables, table_items
 from headstart.errors import DataError
+from headstart.settings.groups import BESIDE, Pictured
 
 TAKEN = (
     "a folder, a table's path, a frame (pandas, polars, Arrow, Hugging Face), a list of paths, of "
@@ -90,6 +91,7 @@ def items(
     text_columns: Sequence[str] | None = None,
     channels: int | None = None,
     whole: bool = False,
+    beside: Pictured = BESIDE,
 ) -> Items | None:
     """Return what is no list of sources as items to predict; None for a source, or a list of them.
 
@@ -100,6 +102,7 @@ def items(
         channels: of the pictures that the model reads, which tell an array that is one picture
             from several grey ones.
         whole: let the items of a frame know their rows.
+        beside: where the pictures are that a frame names.
     """
     if isinstance(data, str | bytes | bytearray | memoryview | PathLike):
         return None
@@ -107,8 +110,8 @@ def items(
     column = frames.column_of(data)
     if frames.is_frame(data) and (column is None or kind == "text" or whole):
         found = frames.tables_of(data) or {}
-        tables = (table_items(one, kind, text_columns, whole=whole) for one in found.values())
-        return join(tables)
+        how: Any = {"whole": whole, "beside": beside}
+        return join(table_items(one, kind, text_columns, **how) for one in found.values())
     if column is not None:
         held = [Path(one) if kind == "image" and isinstance(one, str) else one for one in column]
         if any(isinstance(one, PathLike) for one in held):

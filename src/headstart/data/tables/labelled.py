@@ -26,6 +26,7 @@ from headstart.data.tables.delimited import Rows
 from headstart.data.tables.stream import Table
 from headstart.errors import DataError, ItemError
 from headstart.progress import log
+from headstart.settings.groups import BESIDE, Pictured
 from headstart.tasks.cells import Cells, marks
 from headstart.tasks.classes import is_number, no_classes
 from headstart.tasks.registry import find
@@ -239,15 +240,22 @@ def _content(names: Joined, parts: Sequence[Callable[[int], bytes]], index: int)
 
 
 def table_items(
-    path: Path | Table, kind: Kind, text_columns: Sequence[str] | None, *, whole: bool = False
+    path: Path | Table,
+    kind: Kind,
+    text_columns: Sequence[str] | None,
+    *,
+    whole: bool = False,
+    beside: Pictured = BESIDE,
 ) -> Items:
     """Return the rows of a table as items to predict; labels are not needed.
 
-    With ``whole`` each item knows its row: all of its cells that are texts.
+    With ``whole`` each item knows its row: all of its cells that are texts. ``beside`` says where
+    the pictures are that it names.
     """
     header = partial(columns.follows, wanted=text_columns) if text_columns else None
     table = _opened(path, header or tables.looks_like_header)
-    pictures = _pictures(table.folder)
+    folder = beside.images or table.folder
+    pictures = _pictures(folder, anywhere=beside.anywhere)
     if kind == "text":
         content = _texts(table, text_columns)
     else:

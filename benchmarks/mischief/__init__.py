@@ -1,0 +1,1 @@
+"""Ways to break it, counted; see `mischief.__main__`."""
