@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ STRENGTH = 10.0
 
 CONSTANT, FREQUENCIES = "constant answer", "tf-idf + linear head"
 
+FEW = 1000
+"""Texts whose words are counted in a second or two: there is always time for that."""
+
 DRAWS = 3
 """Draws that a floor is measured on: its interval need not be narrow."""
 
@@ -31,13 +35,14 @@ DRAWS = 3
 def floors(
     dataset: Dataset, design: Design, shots: Sequence[Shots], draws: int, until: float
 ) -> list[Floor]:
-    """Return the floors; none that would begin after ``until``.
+    """Return the floors; of more than `FEW` texts none that would begin after ``until``.
 
     They are the best constant answer (of classes: the largest one), and for texts, with each number
     of shots, a logistic regression, or the task's own head, on tf-idf.
     """
-    below = [*_measured(dataset, design, "all", 1, CONSTANT, _constant, until)]
+    below = [*_measured(dataset, design, "all", 1, CONSTANT, _constant, inf)]
     if dataset.kind == "text":
+        until = until if len(dataset) > FEW else inf
         for n in shots:
             below += _measured(
                 dataset, design, n, min(draws, DRAWS), FREQUENCIES, _frequencies, until
