@@ -29,15 +29,17 @@ class Advice:
 
 @dataclass(frozen=True)
 class Floor:
-    """What needs no backbone, and what every strategy must therefore pass.
+    """What needs no backbone or no labels, and what every strategy must therefore pass.
 
     Attributes:
-        name: what it is: the majority class; of texts, tf-idf with logistic regression.
+        name: what it is: the majority class; of texts, tf-idf with logistic regression, and the
+            names of the classes.
         shots: labels a class.
         mean: the task's score.
         low: lower end of its 95 % interval.
         high: upper end.
         seconds: that it took.
+        backbone: that it needs all the same: the encoder of the names; empty for none.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Floor:
     low: float
     high: float
     seconds: float
+    backbone: str = ""
 
 
 @dataclass(frozen=True, repr=False)

@@ -121,6 +121,17 @@ def advise(
     if beaten:
         names = ", ".join(f"{one.name} ({task.shown(one.mean)})" for one in beaten)
         parts.append(Said("it is not clearly above what needs no backbone: {names}", names=names))
+    nameless = [one for one in floors if one.shots == 0 and one.mean >= found.low]
+    if nameless:
+        best = max(nameless, key=lambda one: one.mean)
+        parts.append(
+            Said(
+                "it is not clearly above the names of the classes alone, which need no label "
+                "({share} on {backbone})",
+                share=task.shown(best.mean),
+                backbone=best.backbone,
+            )
+        )
     more = _more(runs, task, choice, forecast, goal, skipped=skipped)
     return Advice(backbone, strategy, shots, joined(parts), more)
 

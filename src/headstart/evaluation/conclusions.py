@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
 from headstart.data.dataset import Dataset
 from headstart.evaluation.choosing import advise, choose
+from headstart.evaluation.compare import Candidate
 from headstart.evaluation.design import Design
 from headstart.evaluation.floors import floors
 from headstart.evaluation.forecast import backtest, curve_of, forecasts, goal
 from headstart.evaluation.luck import Sample
+from headstart.evaluation.names import at_no_labels
 from headstart.evaluation.runs import Comparison, samples
 from headstart.settings.table import Comparing
 
 
 def concluded(
-    result: Comparison, dataset: Dataset, design: Design, run: Comparing, moment: float = inf
+    result: Comparison,
+    dataset: Dataset,
+    design: Design,
+    candidates: Sequence[Candidate],
+    run: Comparing,
+    *,
+    device: str,
+    moment: float = inf,
 ) -> Comparison:
-    """Return ``result`` with all that follows from its runs; no floor begins after ``moment``."""
+    """Return ``result`` with all that follows from its runs; no floor begins after ``moment``.
+
+    Args:
+        result: the runs.
+        dataset: the items.
+        design: what each draw was measured on.
+        candidates: the backbones.
+        run: shots, draws and the wished score.
+        device: "cpu", "cuda" or "mps".
+        moment: of the monotonic clock.
+    """
     if not result.runs:
         return result
     below = floors(dataset, design, run.shots, run.draws, moment)
+    below += at_no_labels(dataset, design, candidates, device, moment)
     told = _told(replace(result, floors=tuple(below)), run.goal)
     trained = {row.cell for row in result.runs}
     return replace(

@@ -118,6 +118,10 @@ CHINESE: dict[str, str] = {
     "stopped early": "提前停止",
     "Dotted: what needs no transfer.": "点线：无需迁移的做法。",
     "constant answer": "总是同一回答",
+    "class names": "类别名称",
+    "Hollow, at 0: the names of the classes alone.": "空心、0 处：仅凭类别名称。",
+    "it is not clearly above the names of the classes alone, which need no label ({share} on "
+    "{backbone})": "与仅凭类别名称、无需任何标注的做法（{backbone} 上 {share}）没有明显差距",
     "tf-idf": "tf-idf",
     "tf-idf + linear head": "tf-idf 加线性头",
     "Take {strategy} on {backbone}: expect {score} {share} (95 %: {span}) at {time} a fit": (

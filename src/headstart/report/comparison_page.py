@@ -28,6 +28,9 @@ from headstart.visible import escape
 Facts = Mapping[str, Any]
 Key = tuple[str, str]
 
+NOTHING = 2
+"""Times the fewest labels that the point without any lies below them, on a scale without a 0."""
+
 FEW = 4
 """Lines of a chart whose bands are always seen; of more only that under the pointer."""
 
@@ -160,10 +163,12 @@ def _curves(view: View, facts: Facts, rows: Sequence[Facts]) -> str:
     if len(labels) < 2:
         return ""
     series = _lines(rows, forecast)
-    x = logarithmic(labels, view.words("labels in all"))
-    x = Axis(
-        x.low, x.high, tuple((float(n), str(n)) for n in _spread(sorted(labels))), x.name, True
-    )
+    none = _at_none(view, facts, min(labels) / NOTHING, len(series))
+    series += none
+    ticks = [(float(n), str(n)) for n in _spread(sorted(labels))]
+    ticks += [(one.points[0].x, "0") for one in none[:1]]
+    x = logarithmic([at for at, _ in ticks], view.words("labels in all"))
+    x = Axis(x.low, x.high, tuple(ticks), x.name, True)
     y = shares(v for one in series for p in one.points for v in (p.y, p.low, p.high))
     y = Axis(y.low, y.high, y.ticks, f"{view.words(named(facts['score']))}, %")
     css = "many" if len(series) > FEW else ""
@@ -171,6 +176,8 @@ def _curves(view: View, facts: Facts, rows: Sequence[Facts]) -> str:
     note = view.t("Bands: 95 % intervals.")
     if forecast:
         note += " " + view.t("Dashed and hollow: the forecast, with its 80 % interval.")
+    if none:
+        note += " " + view.t("Hollow, at 0: the names of the classes alone.")
     return view.section(
         "curves",
         "How many labels",
@@ -178,6 +185,19 @@ def _curves(view: View, facts: Facts, rows: Sequence[Facts]) -> str:
         legend(series),
         f'<p class="quiet small">{note}</p>',
     )
+
+
+def _at_none(view: View, facts: Facts, x: float, first: int) -> list[Series]:
+    """Return a point for each backbone of what the names of the classes reach, drawn at ``x``."""
+    rows = [row for row in facts.get("floors") or () if row["shots"] == 0]
+    found = []
+    for number, row in enumerate(rows, first):
+        name = view.words(row["name"])
+        name = f"{name} ({row['backbone']})" if len(rows) > 1 else name
+        said = f"{name}, 0: {100 * row['mean']:.1f} %"
+        point = Point(x, row["mean"], row["low"], row["high"], said)
+        found.append(Series(name, [point], number, dashed=True))
+    return found
 
 
 def _lines(rows: Sequence[Facts], forecast: Sequence[Facts]) -> list[Series]:

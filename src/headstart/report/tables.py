@@ -333,7 +333,8 @@ def _left_out(result: Comparison) -> None:
     checks(result.findings)
     for floor in result.floors:
         span = result.kind.shown_span(floor.low, floor.high)
-        _print(f"floor, {floor.shots}: {floor.name} {result.kind.shown(floor.mean)} ({span})")
+        name = f"{floor.name} on {floor.backbone}" if floor.backbone else floor.name
+        _print(f"floor, {floor.shots}: {name} {result.kind.shown(floor.mean)} ({span})")
     ran = {run.cell for run in result.runs}
     _cells("stopped, could hardly be the best any more", result.stopped & ran)
     _cells("left out, could not be told from the best", result.stopped - ran)

@@ -110,7 +110,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
         done=record.runs(dataset.known.take(design.held_out)) if record and run.resume else (),
         keep=record.keep if record else lambda result: None,
     )
-    result = concluded(result, dataset, design, run, moment)
+    result = concluded(result, dataset, design, candidates, run, device=device, moment=moment)
     findings = _carried(result)
     if time.monotonic() <= moment:
         findings += _checked(found, design, candidates, run.seed)
