@@ -9,6 +9,7 @@ from scipy.linalg import sqrtm
 from sklearn.linear_model import LogisticRegression
 
 from headstart.adaptation import cdan, coral, dann, gaussian, mcc, norm, pseudo, reweight, shot
+from headstart.adaptation.cycle import Critic, Painter, adversarial
 from headstart.adaptation.method import Method, Pair
 from headstart.adaptation.registry import METHODS, PREFERRED, methods
 from headstart.adaptation.translate import low_frequencies, spectrum_exchange
@@ -201,6 +202,30 @@ def test_low_frequencies_are_a_square_around_zero() -> None:
     assert int(low.sum()) == 25
 
 
+def test_critic_and_painter_learn_at_once_what_they_would_in_turns() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        critic, painter = Critic(1, 4).double(), Painter(1, 4).double()
+        real, drawn = torch.rand(2, 3, 1, 16, 16, dtype=torch.float64)
+    adversarial(critic, real, painter(drawn)).backward()
+    together = [p.grad.clone() for one in (critic, painter) for p in one.parameters()]
+    critic.zero_grad(), painter.zero_grad()  # the usual way: two backward passes, one after another
+    fake = painter(drawn).detach()
+    (0.5 * ((critic(real) - 1) ** 2).mean() + 0.5 * (critic(fake) ** 2).mean()).backward()
+    of_critic = [p.grad.clone() for p in critic.parameters()]
+    (0.5 * ((critic(painter(drawn)) - 1) ** 2).mean()).backward()
+    for mine, theirs in zip(
+        together, of_critic + [p.grad for p in painter.parameters()], strict=True
+    ):
+        torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("size", [(28, 28), (15, 22)])
+def test_a_painter_keeps_the_size_and_the_range(size: tuple[int, int]) -> None:
+    made = Painter(3)(torch.rand(2, 3, *size))
+    assert made.shape == (2, 3, *size) and made.min() >= 0 and made.max() <= 1
+
+
 @pytest.mark.parametrize("name", [name for name, one in METHODS.items() if one.by_steps])
 def test_the_loss_of_every_method_by_steps_reaches_the_target(name: str) -> None:
     method = METHODS[name]()
@@ -232,6 +257,10 @@ def test_methods_are_named_or_refused() -> None:
         methods("corale", "image", kept=True)
     with pytest.raises(UsageError, match="pictures"):
         methods("translate", "text", kept=True)
+    with pytest.raises(UsageError, match="64 pixels a side at most, and this backbone reads 224"):
+        methods("cycle", "image", kept=True, side=224)
+    assert "cycle" not in methods("all", "image", kept=True, side=224)
+    assert "cycle" in methods("all", "image", kept=True, side=32)
     with pytest.raises(UsageError, match="kept features"):
         methods("gaussian", "image", kept=False)
 

@@ -331,6 +331,34 @@ def test_fit_reports_what_was_forgotten(
     assert max(map(len, own)) <= 80
 
 
+def test_compare_reports_what_each_strategy_forgot(
+    probe: Path, tmp_path: Path, glyph_graph: Path, capsys: Any
+) -> None:
+    from headstart.report import tables
+
+    how: dict[str, Any] = {"strategies": ("frozen", "warm", "rehearsal"), "probe": probe}
+    how |= {"epochs": 2, "draws": 2, "val": 0.25, "body_rate": 1e-2}
+    result = headstart.compare(bars(), **how, out=tmp_path / "out")
+    lost = {run.strategy: run.lost for run in result.runs if run.draw == 1}
+    one = headstart.fit(bars(), strategy="warm", probe=probe, seed=1, epochs=2, val=0.25,
+                        body_rate=1e-2)  # fmt: skip
+    assert one.forgetting is not None and lost["warm"] is not None and lost["frozen"] is not None
+    assert (lost["warm"].probe, lost["warm"].n) == ("known", 6)
+    assert lost["frozen"].lost == 0 and lost["warm"].before == one.forgetting["before"]
+    rows = {row.strategy: row.to_json()["lost"] for row in result.summary}
+    each = [run.lost.lost for run in result.runs if run.strategy == "warm" and run.lost]
+    assert rows["warm"]["lost"] == pytest.approx(np.mean(each))
+    assert rows["warm"]["low"] <= rows["warm"]["lost"] <= rows["warm"]["high"]
+    again = headstart.compare(bars(), **how, out=tmp_path / "out", resume=True)
+    assert [run.lost for run in again.runs] == [run.lost for run in result.runs]
+    tables.comparison(again)
+    told = capsys.readouterr().out
+    assert "lost on known (6 held-out items)" in told
+    assert max(map(len, told[told.index("lost on") :].splitlines()[:7])) <= 80
+    with pytest.raises(UsageError, match="probe"):
+        headstart.compare(bars(), **how | {"probe": None}, out=tmp_path / "out", resume=True)
+
+
 def test_a_probe_of_another_kind_and_none_at_all(tmp_path: Path, probe: Path) -> None:
     with pytest.raises(UsageError, match="with --probe DATA, or try 'lwf'"):
         headstart.fit(bars(), strategy="rehearsal")

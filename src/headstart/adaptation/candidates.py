@@ -132,22 +132,28 @@ class Bench:
         source, target = self.views(method)
         labelled = None if few is None else target.rows(few)
         theirs = target.features.rows(self.domains.theirs.train)
-        translated = self._styled(target.entries) if method.translates else None
         ours = source.rows(self.domains.ours.train)
+        translated = self._styled(method, target.entries, ours) if method.translates else None
         return Material(ours, theirs, styled=translated, labelled=labelled)
 
-    def _styled(self, entries: Entries) -> Examples:
+    def _styled(self, method: Method, entries: Entries, ours: Examples) -> Examples:
         """Return the features of the source's training pictures in the target's style.
 
         They are read as the target's are, under its statistics.
         """
+        from headstart.adaptation.cycle import Painted
+        from headstart.adaptation.painted import painted
         from headstart.adaptation.styled import styled
 
-        d, how = self.domains, entries[0].preprocess
-        assert isinstance(how, Preprocess)
-        made = styled(
-            d.source.dataset, d.ours.train, d.target.dataset, d.theirs.train, how, self.seed
-        )
+        d = self.domains
+        sides = d.source.dataset.take(d.ours.train), d.target.dataset.take(d.theirs.train)
+        if isinstance(method, Painted):
+            how: dict[str, Any] = {"seed": self.seed, "device": self.device}
+            made = painted(method, sides, entries[0], ours, **how)
+        else:
+            read = entries[0].preprocess
+            assert isinstance(read, Preprocess)
+            made = styled(sides, read, self.seed)
         found, features = extract(made, entries, device=self.device, seed=self.seed)
         return features.examples(found.usable)
 

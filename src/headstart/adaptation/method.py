@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from headstart.errors import UsageError
+
+Style = Literal["", "exchanged", "painted"]
+"""How source pictures get the target's style: not at all, by their spectrum, by a network."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Method:
         by_steps: whether it has a loss, and so trains by steps; otherwise a head is solved.
         moves: whether its loss is on the features, so that something below the head must train.
         source_free: whether its steps see no source item; the source has spoken before.
-        translates: whether it learns from source pictures in the target's style.
+        translates: how it gets source pictures in the target's style, to learn from them too.
         kept_only: whether it works on kept features alone.
     """
 
@@ -48,7 +51,7 @@ class Method:
     by_steps: ClassVar[bool] = False
     moves: ClassVar[bool] = False
     source_free: ClassVar[bool] = False
-    translates: ClassVar[bool] = False
+    translates: ClassVar[Style] = ""
     kept_only: ClassVar[bool] = False
 
     @property

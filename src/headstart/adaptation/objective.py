@@ -73,11 +73,11 @@ class Adapting(Objective):
         """Return batches of as many items of each domain; the shorter one comes round again."""
         rng = np.random.default_rng([self.seed, 13, epoch])
         if self.weights is None:
-            source = _cycled(self.fit, self.steps * self.n_source, rng)
+            source = cycled(self.fit, self.steps * self.n_source, rng)
         else:
             chance = self.weights / self.weights.sum(dtype=np.float64)
             source = rng.choice(self.fit, self.steps * self.n_source, p=chance)
-        target = _cycled(self.target, self.steps * self.n_target, rng)
+        target = cycled(self.target, self.steps * self.n_target, rng)
         parts = zip(
             np.split(source, self.steps) if self.n_source else [source] * self.steps,
             np.split(target, self.steps),
@@ -108,7 +108,7 @@ class Adapting(Objective):
         return found | {LOSS: found[LOSS] + float(target)}
 
 
-def _cycled(items: Indices, n: int, rng: np.random.Generator) -> Indices:
+def cycled(items: Indices, n: int, rng: np.random.Generator) -> Indices:
     """Return ``n`` of the items, each in a random order before any comes again."""
     rounds = -(-n // max(1, len(items)))
     return np.concatenate([rng.permutation(items) for _ in range(max(1, rounds))])[:n]

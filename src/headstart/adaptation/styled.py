@@ -47,19 +47,14 @@ class _Content:
         return torch.from_numpy(pixels).permute(2, 0, 1)[None]
 
 
-def styled(
-    source: Dataset, train: Indices, target: Dataset, theirs: Indices, how: Preprocess, seed: int
-) -> Dataset:
-    """Return the source's training items in the style of target items drawn at random.
+def styled(sides: tuple[Dataset, Dataset], how: Preprocess, seed: int) -> Dataset:
+    """Return the source's items in the style of target items drawn at random.
 
     Args:
-        source: audited pictures with targets.
-        train: indices of the source's items to translate.
-        target: audited pictures.
-        theirs: indices of the target's items whose style may be used.
+        sides: audited pictures of the source, and of the target that may be used.
         how: the preprocessing of the backbone that will read them.
         seed: of the partners.
     """
-    chosen = source.take(train)
-    partner = np.random.default_rng([seed, 31]).choice(theirs, len(train))
-    return replace(chosen, content=_Content(chosen, target, partner, how), digests=None)
+    ours, theirs = sides
+    partner = np.random.default_rng([seed, 31]).choice(len(theirs), len(ours))
+    return replace(ours, content=_Content(ours, theirs, partner, how), digests=None)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from headstart.adaptation.method import Method
+from headstart.adaptation.method import Method, Style
 
 
 def spectrum_exchange(source: Tensor, target: Tensor, share: float = 0.05) -> Tensor:
@@ -54,4 +54,4 @@ class Translated(Method):
     differ in shape, photos and line drawings say.
     """
 
-    translates: ClassVar[bool] = True
+    translates: ClassVar[Style] = "exchanged"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -19,13 +19,16 @@ from headstart.data.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.evaluation import racing
 from headstart.evaluation.design import Design, Part
+from headstart.evaluation.forgetting import Lost, probed
 from headstart.evaluation.pace import time_left
 from headstart.evaluation.runs import Cell, Comparison, HeldOut, Run, Shots, samples
+from headstart.model import Model
 from headstart.progress import OutOfTimeError, log, track, until, watched
 from headstart.settings.groups import Carried, Options
 from headstart.settings.table import Comparing
 from headstart.strategies.registry import strategy
 from headstart.tasks.answers import Answers, answered, joined
+from headstart.training.earlier import Earlier
 from headstart.training.transfer import transfer
 
 Candidate = tuple[str, tuple[Entry, ...], Features | None]
@@ -47,6 +50,7 @@ def compare(
     moment: float = inf,
     done: Sequence[Run] = (),
     keep: Callable[[Comparison], None] = lambda result: None,
+    earlier: Mapping[str, Earlier] | None = None,
 ) -> Comparison:
     """Fit every strategy on every draw and measure it on ``design.held_out``.
 
@@ -65,8 +69,9 @@ def compare(
             and those are dropped that can hardly be the best any more.
         done: runs of an earlier, like comparison, which are part of the result and not run again.
         keep: is given the comparison so far after each run.
+        earlier: by backbone what it could answer before, to tell what is forgotten.
     """
-    bench = _Bench(dataset, design, tuple(candidates), run, run.seed, device)
+    bench = _Bench(dataset, design, tuple(candidates), run, run.seed, device, earlier or {})
     finished = {(*one.cell, one.draw) for one in done}
     jobs = [job for job in _jobs(bench, run) if (*bench.cell(job), job.draw) not in finished]
     result = Comparison(tuple(done), HeldOut.of(dataset, design.held_out), len(jobs))
@@ -154,6 +159,7 @@ class _Bench:
     options: Options | None
     seed: int
     device: str
+    earlier: Mapping[str, Earlier]
 
     def within(self, job: _Job, moment: float) -> Run | None:
         """Run ``job``, unless the clock, which all processes share, is or gets past ``moment``."""
@@ -174,24 +180,33 @@ class _Bench:
     def run(self, job: _Job) -> Run:
         """Fit one strategy on one draw, or on its folds, and measure it."""
         targets, start = self.dataset.known, time.perf_counter()
-        parts = list(self.design.parts(targets, job.shots, job.draw))
-        found = {k: (part.rows, self.answer(job, part)) for k, part in enumerate(parts)}
+        name = self.candidates[job.candidate][0]
+        earlier = self.earlier.get(name)
+        found, lost = {}, []
+        for k, part in enumerate(self.design.parts(targets, job.shots, job.draw)):
+            model, answers = self.answer(job, part, earlier)
+            found[k] = part.rows, answers
+            if earlier is not None:
+                lost.append(Lost.of(probed(model, earlier, device=self.device)))
         about = targets.take(self.design.held_out)
         whole = found[0][1] if len(found) == 1 else joined(found, about)
         seconds = time.perf_counter() - start
-        name = self.candidates[job.candidate][0]
-        return Run(name, job.strategy, job.shots, job.draw, seconds, whole)
+        together = Lost.together(lost) if lost else None
+        return Run(name, job.strategy, job.shots, job.draw, seconds, whole, together)
 
-    def answer(self, job: _Job, part: Part) -> Answers:
-        """Fit one model, and return what it answers on the items held out from it."""
+    def answer(self, job: _Job, part: Part, earlier: Earlier | None) -> tuple[Model, Answers]:
+        """Fit one model, and return it and what it answers on the items held out from it."""
         _, entries, features = self.candidates[job.candidate]
         held_out = self.design.held_out[part.rows]
         how = self.carried(job)
-        fitted = transfer(self.dataset, part.train, entries, how, features=features, say=log.debug)
+        fitted = transfer(
+            self.dataset, part.train, entries, how, features=features, earlier=earlier,
+            say=log.debug,
+        )  # fmt: skip
         model = fitted.model
         outputs = model.outputs(self.dataset, held_out, features=features, device=self.device)
         values = self.dataset.known.values[held_out]
-        return answered(model.task, outputs, values, trained=len(part.train))
+        return model, answered(model.task, outputs, values, trained=len(part.train))
 
     def carried(self, job: _Job) -> Carried:
         """Return the settings of one fit."""

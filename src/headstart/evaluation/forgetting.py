@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from headstart.data.pictures.images import Preprocess
 from headstart.model import Model
 from headstart.progress import log
 from headstart.tasks.heads import OWN, Examples, solve
-from headstart.tasks.intervals import bootstrap
+from headstart.tasks.intervals import bootstrap, mean_interval
 from headstart.tasks.task import Indices, Matrix
 from headstart.training.earlier import Earlier
 
@@ -30,10 +31,19 @@ def forgetting(
         device: "cpu", "cuda" or "mps".
 
     Returns:
+        What `probed` does; for pictures also ``corruptions``, see `robustness`.
+    """
+    spoilt = robustness(model, dataset, held_out, device=device) if model.kind == "image" else None
+    return probed(model, earlier, device=device) | {"corruptions": spoilt}
+
+
+def probed(model: Model, earlier: Earlier, *, device: str) -> dict[str, Any]:
+    """Return what ``model`` lost on the probe alone, as plain values.
+
+    Returns:
         ``before`` and ``after``: the score of the old head on the backbone as it was and as it is;
         ``relearned``: of a head solved anew on the features as they are; ``lost``: before less
-        after, with ``lost_interval``, over the same items; ``n``; ``score``; ``probe``. For
-        pictures also ``corruptions``, see `robustness`.
+        after, with ``lost_interval``, over the same items; ``n``; ``score``; ``probe``.
     """
     task = earlier.dataset.known.task
     values = earlier.targets(earlier.held_out).values
@@ -45,7 +55,6 @@ def forgetting(
         before = task.value(earlier.outputs[rows], values[rows])
         return {"lost": before - task.value(after[rows], values[rows])}
 
-    spoilt = robustness(model, dataset, held_out, device=device) if model.kind == "image" else None
     return {
         "probe": earlier.dataset.root.resolve().name,
         "n": len(values),
@@ -53,8 +62,50 @@ def forgetting(
         **figures,
         "lost": figures["before"] - figures["after"],
         "lost_interval": list(bootstrap(lost, len(values))["lost"]),
-        "corruptions": spoilt,
     }
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What was lost on a probe, on average over models of one strategy.
+
+    Attributes:
+        probe: its name.
+        n: its held-out items.
+        before: the score of the backbone as it was, with a head on its features.
+        lost: before less after.
+        low: lower end of the 95 % interval of ``lost``, which holds the luck of the probe's items
+            and, of several models, that of the draws.
+        high: upper end.
+    """
+
+    probe: str
+    n: int
+    before: float
+    lost: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> Lost:
+        """Return it from what `probed` found of one model."""
+        return cls(found["probe"], found["n"], found["before"], found["lost"],
+                   *found["lost_interval"])  # fmt: skip
+
+    @classmethod
+    def together(cls, several: Sequence[Lost]) -> Lost:
+        """Return the mean of ``several``: both kinds of luck add up as variances do.
+
+        >>> one, other = Lost("x", 9, 0.9, 0.1, 0.1, 0.1), Lost("x", 9, 0.9, 0.3, 0.3, 0.3)
+        >>> Lost.together([one, other]).lost
+        0.2
+        """
+        mean, low, _ = mean_interval([one.lost for one in several])
+        ends = [float(np.mean([getattr(one, end) - one.lost for one in several]))
+                for end in ("low", "high")]  # fmt: skip
+        below, above = (float(np.hypot(mean - low, end)) for end in ends)
+        first = several[0]
+        return cls(first.probe, first.n, first.before, mean, mean - below, mean + above)
 
 
 def _after(model: Model, earlier: Earlier, device: str) -> tuple[Matrix, Matrix]:

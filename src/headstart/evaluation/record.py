@@ -47,7 +47,8 @@ class Record:
             found = json.loads(self.path.read_text(encoding="utf-8"))
             if found.get("digest", digest_of(found)) != digest_of(found):
                 raise ValueError("it was changed after it was written")
-            before = {"task": "classes", "folds": 0} | found["settings"]  # before there were others
+            first = {"task": "classes", "folds": 0, "probe": None}  # before there were others
+            before = first | found["settings"]
             kept = found.get("answers", [])
             rows = list(zip(found["runs"], kept, strict=True)) if kept else []
         except FileNotFoundError:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from headstart.cards import Card, Line, Record, Shown
 from headstart.data.dataset import Dataset
 from headstart.evaluation.advice import Advice, Floor, Forecast, Goal
+from headstart.evaluation.forgetting import Lost
 from headstart.evaluation.luck import Interval, Sample, interval, lower, paired
 from headstart.findings import Finding
 from headstart.tasks.answers import Answers
@@ -37,6 +38,7 @@ class Run:
     draw: int
     seconds: float
     answers: Answers = field(compare=False, repr=False)
+    lost: Lost | None = None
 
     @property
     def value(self) -> float:
@@ -62,6 +64,7 @@ class Run:
             "draw": self.draw,
             score: self.value,
             "seconds": self.seconds,
+            **({"lost": asdict(self.lost)} if self.lost else {}),
         }
 
     @classmethod
@@ -72,7 +75,8 @@ class Run:
             KeyError: the row is of no run.
         """
         keys = ("backbone", "strategy", "shots", "draw", "seconds")
-        return cls(**{key: row[key] for key in keys}, answers=answers)
+        lost = Lost(**row["lost"]) if "lost" in row else None
+        return cls(**{key: row[key] for key in keys}, answers=answers, lost=lost)
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ class Summary:
         figures: other figures by name, macro-F1 and balanced accuracy of classes, each with its
             interval.
         stopped: whether its runs were broken off since it could hardly be the best any more.
+        lost: what it forgot of a probe; None without one.
     """
 
     backbone: str
@@ -123,11 +128,17 @@ class Summary:
     trained: int = 0
     figures: Mapping[str, Interval] | None = None
     stopped: bool = False
+    lost: Lost | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain values."""
         figures = {name: one._asdict() for name, one in (self.figures or {}).items()}
-        return asdict(self) | {"figures": figures}
+        found = asdict(self) | {"figures": figures}
+        return {name: value for name, value in found.items() if name != "lost" or value}
+
+
+_NESTED = ("figures", "lost")
+"""What a row of a card has no place for."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -194,7 +205,7 @@ class Comparison(Shown):
     def records(self) -> list[Record]:
         """Return the summary: a row for each backbone, strategy and number of labels."""
         return [
-            {name: value for name, value in row.to_json().items() if name != "figures"}
+            {name: value for name, value in row.to_json().items() if name not in _NESTED}
             for row in self.summary
         ]
 
@@ -281,7 +292,9 @@ def summarise(
         here = {cell: one for cell, one in found.items() if cell[2] == shots}
         best = max(here, key=lambda cell: here[cell].mean)
         for cell, one in here.items():
-            seconds = float(np.mean([run.seconds for run in runs if run.cell == cell]))
+            mine = [run for run in runs if run.cell == cell]
+            seconds = float(np.mean([run.seconds for run in mine]))
+            lost = [run.lost for run in mine if run.lost]
             figures = {name: interval(group[cell]) for name, group in others.items()}
             said = "best" if cell == best else verdict(here[best], one, len(here) - 1)
             yield Summary(
@@ -293,6 +306,7 @@ def summarise(
                 trained=one.trained,
                 figures=figures,
                 stopped=cell in stopped,
+                lost=Lost.together(lost) if lost else None,
             )
 
 

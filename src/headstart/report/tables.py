@@ -284,7 +284,24 @@ def comparison(result: Comparison) -> None:
     for line in same:
         print(line)
     table(columns, rows, left=3 - len(same))
+    _lost(result)
     _left_out(result)
+
+
+def _lost(result: Comparison) -> None:
+    """Print what each strategy forgot of the probe, a row each."""
+    known = [(row, row.lost) for row in result.summary if row.lost]
+    if not known:
+        return
+    task, first = find(result.task), known[0][1]
+    _print(f"lost on {first.probe} ({first.n} held-out items), where a head on the features")
+    _print("of the backbone as it was was right before:")
+    rows = [
+        [str(row.shots), row.backbone, row.strategy, task.shown(one.before), task.shown(one.lost),
+         task.shown_span(one.low, one.high)]
+        for row, one in known
+    ]  # fmt: skip
+    table(["shots", "backbone", "strategy", "before", "lost", "95 %"], rows, left=3)
 
 
 def fitting(

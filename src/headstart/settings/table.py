@@ -36,7 +36,16 @@ from headstart.settings.written import Shots, seconds, shots, words
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitting(Reading, Resumed, Paged, HeldOut, Carried):
+class Probed(Settings):
+    """What may be forgotten."""
+
+    probe: Path | None = option(
+        None, "Labelled data that the backbone could answer before: what is forgotten of them."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting(Probed, Reading, Resumed, Paged, HeldOut, Carried):
     """Settings of `fit`."""
 
     strategy: str = option("frozen", "{strategies}; or auto, which measures what is best.")
@@ -57,9 +66,6 @@ class Fitting(Reading, Resumed, Paged, HeldOut, Carried):
     sure: float = option(
         0.8, "Probability from which an answer counts as a label.", above=0, below=1
     )
-    probe: Path | None = option(
-        None, "Labelled data that the backbone could answer before: what is forgotten of them."
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +75,7 @@ class Adapting(Reading, Paged, HeldOut, Carried):
     method: str = option(
         "auto",
         "auto, all, or names with commas to choose from: none, norm, coral, mcc, dann, cdan, shot, "
-        "pseudo, reweight, gaussian, translate.",
+        "pseudo, reweight, gaussian, translate, cycle.",
     )
     target_labels: int | None = option(
         None, "Labelled target items a class that are learned from as well. Default: none.", least=1
@@ -88,7 +94,9 @@ class Several(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparing(Several, Reading, Overwriting, Kept, Paged, HeldOut, Placed, Seeded, Options):
+class Comparing(
+    Probed, Several, Reading, Overwriting, Kept, Paged, HeldOut, Placed, Seeded, Options
+):
     """Settings of `compare`."""
 
     strategies: tuple[str, ...] = option(

@@ -72,6 +72,7 @@ class Stage:
         freeze: when blocks are frozen during the stage; None for never.
         batch: examples a step; None for the options' number.
         most_steps: after so many steps the stage ends, also within an epoch; None for no limit.
+        items: whether its objective reads the items themselves, though nothing below is trained.
     """
 
     groups: tuple[Group, ...]
@@ -81,6 +82,7 @@ class Stage:
     freeze: Freeze | None = None
     batch: int | None = None
     most_steps: int | None = None
+    items: bool = False
 
     @property
     def trained(self) -> frozenset[int]:
@@ -97,7 +99,7 @@ class Stage:
 
         Adapters may stand in any block, so with them it is 0, though the blocks are frozen.
         """
-        if any(ADAPTERS in group.blocks for group in self.groups):
+        if self.items or any(ADAPTERS in group.blocks for group in self.groups):
             return 0
         return min(self.trained, default=n_blocks)
 

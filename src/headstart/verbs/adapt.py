@@ -18,6 +18,7 @@ from headstart.bundle import Bundle
 from headstart.compute.device import pick
 from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
+from headstart.data.pictures.images import Preprocess
 from headstart.data.reading import given
 from headstart.errors import UsageError
 from headstart.settings.groups import Reading
@@ -140,10 +141,13 @@ def adapt(source: Any, target: Any, *, run: Adapting) -> Adapted:
     ours = given(source, None, run)
     require_classes(ours)
     theirs = read_target(target, run, ours)
-    chosen = methods(run.method, ours.kind, kept=run.strategy == "frozen")
     _require_read(run)
     notes: list[str] = []
-    bench = _bench(ours, theirs, run, notes)
+    entries = entries_for(run.backbone, ours, run, run.seed, notes)
+    require_learners(run, entries)
+    frozen = run.strategy == "frozen"
+    chosen = methods(run.method, ours.kind, kept=frozen, side=_side(entries[0]))
+    bench = _bench(ours, theirs, entries, run, notes)
     candidates = _tried(bench, chosen, run)
     method, why = _choice(run.method, candidates, notes)
     few = {} if run.target_labels else _with_labels(bench, method, run)
@@ -175,12 +179,17 @@ def _require_read(run: Adapting) -> None:
         raise UsageError(f"adapt goes with {wanted}; not with '{run.strategy}'.")
 
 
-def _bench(ours: Dataset, theirs: Dataset, run: Adapting, notes: list[str]) -> Bench | Above:
+def _side(entry: Entry) -> int:
+    """Return the pixels a side that the backbone reads; 0 of texts."""
+    return max(entry.preprocess.size) if isinstance(entry.preprocess, Preprocess) else 0
+
+
+def _bench(
+    ours: Dataset, theirs: Dataset, entries: tuple[Entry, ...], run: Adapting, notes: list[str]
+) -> Bench | Above:
     """Return where methods are tried: on kept features of both domains, or above a boundary."""
     from headstart.adaptation.candidates import Bench, View
 
-    entries = entries_for(run.backbone, ours, run, run.seed, notes)
-    require_learners(run, entries)
     device = pick(run.device)
     how: dict[str, Any] = {"device": device, "seed": run.seed}
     if run.strategy != "frozen":

@@ -48,7 +48,10 @@ from headstart.strategies.registry import (
     strategy,
 )
 from headstart.tasks.intervals import wilson
+from headstart.training.earlier import Earlier
+from headstart.training.transfer import require_earlier
 from headstart.verbs import gathering
+from headstart.verbs.probing import earlier_of
 
 READING, RUNNING = 0.5, 0.85
 """Shares of a budget after which no more items are read, and no run is begun or goes on."""
@@ -85,6 +88,8 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     named = _named(dataset, run)
     unlearned = [name for name, found in named.items() if not all(one.ready for one in found)]
     require_learned(run.strategies, chosen, unlearned)
+    for name, one in zip(run.strategies, chosen, strict=True):
+        require_earlier(one, name, run.probe is not None)
     solves = any(one.solves for one in chosen)
     how: dict[str, Any] = {"solves": solves, "device": device, "seed": run.seed}
     if run.budget is not None and solves:
@@ -93,6 +98,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     found, features = look(dataset, [*named.values()], **how)
     candidates = list(zip(named, named.values(), features, strict=True))
     dataset = found.dataset
+    earlier = _earlier(named, run, dataset.kind, device)
     design = _design(dataset, found, run)
     _say_short(dataset, design, run)
     record = (
@@ -109,6 +115,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
         moment=moment,
         done=record.runs(dataset.known.take(design.held_out)) if record and run.resume else (),
         keep=record.keep if record else lambda result: None,
+        earlier=earlier,
     )
     result = concluded(result, dataset, design, candidates, run, device=device, moment=moment)
     findings = _carried(result)
@@ -260,6 +267,15 @@ def _named(dataset: Dataset, run: Comparing) -> dict[str, tuple[Entry, ...]]:
     return named
 
 
+def _earlier(
+    named: dict[str, tuple[Entry, ...]], run: Comparing, kind: str, device: str
+) -> dict[str, Earlier]:
+    """Return what each backbone can do on the probe; nothing without one."""
+    how: dict[str, Any] = {"device": device, "seed": run.seed}
+    found = {name: earlier_of(entries, run, kind, how) for name, entries in named.items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
 def _settings(
     run: Comparing,
     dataset: Dataset,
@@ -277,6 +293,7 @@ def _settings(
         "seed": run.seed,
         "device": device,
         "options": deciding(run, Options),
+        "probe": str(run.probe.resolve()) if run.probe else None,
         **{f"backbone {name}": [e.key() for e in entries] for name, entries in named.items()},
     }
 

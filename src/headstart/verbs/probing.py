@@ -1,4 +1,4 @@
-"""What `fit` does with a probe: labelled data that the backbone could answer before."""
+"""What `fit` and `compare` do with a probe: labelled data that the backbone could answer before."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from headstart.backbones.entry import Entry
 from headstart.data.reading import given
 from headstart.errors import UsageError
 from headstart.settings.groups import Reading
-from headstart.settings.table import Fitting
+from headstart.settings.table import Probed
 from headstart.training.earlier import Earlier
 
 
 def earlier_of(
-    entries: tuple[Entry, ...], run: Fitting, kind: str, how: dict[str, Any]
+    entries: tuple[Entry, ...], run: Probed, kind: str, how: dict[str, Any]
 ) -> Earlier | None:
     """Return what the backbone can do on ``probe``, before it is trained on anything else."""
     if run.probe is None:
