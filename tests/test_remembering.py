@@ -44,7 +44,7 @@ def rows_of_bars(per_class: int = 12) -> Dataset:
     """What was known before: bars that lie, of three places."""
     data = bars(per_class, 3, seed=9)
     pictures = [np.load(_file(data.content(i))).T for i in range(len(data))]
-    return headstart.data.arrays.from_items(
+    return headstart.data.memory.arrays.from_items(
         np.stack(pictures), [data.said(i) for i in range(len(data))]
     )
 

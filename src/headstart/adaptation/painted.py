@@ -20,8 +20,8 @@ from headstart.backbones.entry import Entry
 from headstart.boundary.inputs import PLAIN, Indices, Inputs, in_batches
 from headstart.compute.running import to_device
 from headstart.data.dataset import Dataset
-from headstart.data.pictures.images import Preprocess
 from headstart.data.items import packed
+from headstart.data.pictures.images import Preprocess
 from headstart.progress import log
 from headstart.settings.groups import Options
 from headstart.strategies.plan import MODULES, Group, Plan, Stage
