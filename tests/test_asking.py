@@ -115,7 +115,7 @@ def test_a_folder_of_the_other_kind_says_so(texts: Path, tmp_path: Path, run: An
     photos = save_bars(tmp_path / "photos")
     found = run("predict", texts, photos)
     assert (found.code, found.out) == (1, "")
-    assert "holds no text file (.txt); it holds 24 pictures, and this model answers texts" in (
+    assert "holds no text files (.txt); it holds 24 pictures, and this model answers texts" in (
         found.err
     )
     assert run("predict", texts, texts / "tokenizer").code == 1

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
 from PIL import Image
 
 from conftest import answers, compared, save_bars
@@ -44,6 +46,77 @@ def test_readable_says_what_the_fonts_can_draw(monkeypatch: pytest.MonkeyPatch) 
     wide = (*usual, ("Wide", frozenset(map(ord, "蚂蚁"))))
     monkeypatch.setattr(pictures, "_fonts", lambda: wide)
     assert readable("蚂蚁 x", "class 0") == "蚂蚁 x"
+
+
+def test_fonts_that_came_later_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import matplotlib.font_manager as fonts
+    from fontTools.ttLib import TTFont
+
+    usual = [font for font in fonts.fontManager.ttflist if font.name == "DejaVu Sans"][:1]
+    made = TTFont(usual[0].fname)
+    for table in made["cmap"].tables:
+        if table.isUnicode():
+            table.cmap |= {ord("蚂"): "A", ord("蚁"): "B"}
+    for record in made["name"].names:
+        if record.nameID in (1, 4, 16):
+            record.string = "Noto Sans SC"
+    made.save(tmp_path / "later.ttf")
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    found = [str(tmp_path / name) for name in ("broken.ttf", "later.ttf")]
+    monkeypatch.setattr(fonts.fontManager, "ttflist", list(usual))
+    monkeypatch.setattr(fonts, "findSystemFonts", list)
+    pictures._look_for_fonts.cache_clear()
+    assert readable("蚂蚁", "class 0") == "class 0"
+    monkeypatch.setattr(fonts, "findSystemFonts", lambda: found)
+    assert readable("蚂蚁", "class 0") == "class 0", "it is looked once a process"
+    pictures._look_for_fonts.cache_clear()
+    assert readable("蚂蚁", "class 0") == "蚂蚁"
+    pictures.curves(comparison("warm", "frozen"), tmp_path / "c.png", "蚂蚁")
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that were saved."""
+    figures: list[Figure] = []
+    save = pictures._save
+    monkeypatch.setattr(
+        pictures, "_save", lambda figure, path: (save(figure, path), figures.append(figure))
+    )
+    return figures
+
+
+def test_six_lines_can_be_told_apart(tmp_path: Path, drawn: list[Figure]) -> None:
+    names = ["scratch", "warm", "frozen", "lp-ft", "bitfit", "l2-sp"]
+    pictures.curves(comparison(*names), tmp_path / "c.png", "蚂蚁 photos")
+    (axes,) = drawn[0].axes
+    assert not [one for one in axes.collections if isinstance(one, PolyCollection)], "no bands"
+    bars = [one for one in axes.collections if isinstance(one, LineCollection)]
+    assert len(bars) == 6 and all(one.get_linewidths()[0] < 1 for one in bars)
+    lines = [one for one in axes.lines if len(one.get_xdata()) == 3]
+    assert len({(one.get_color(), one.get_marker()) for one in lines}) == 6
+    assert len({float(one.get_xdata()[0]) for one in lines}) == 6, "bars stand beside each other"
+    assert axes.get_title(loc="left") == "蚂蚁 photos: 3 draws, 50 held-out items; bars: 95 %"
+    assert {one.get_text() for one in axes.texts} == set(names)
+
+
+def test_a_map_of_many_classes_names_the_worst(tmp_path: Path, drawn: list[Figure]) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(120), 5)
+    trained = np.arange(600) % 5 > 1
+    wrong = ~trained & np.isin(labels, [7, 50, 119])
+    wrong[labels == 3] = trained[labels == 3]  # only on what was trained on: no mistake to count
+    names = [f"品种 {i}" for i in range(120)]
+    how = {"wrong": wrong, "trained": trained, "title": "600 items"}
+    picked = pictures.embedding(rng.normal(size=(600, 2)), labels, names, tmp_path / "e.png", **how)
+    assert len(picked) == 12 and picked[:3] == ["品种 7", "品种 50", "品种 119"]
+    assert "品种 3" not in picked[:3]
+    (axes,) = drawn[0].axes
+    said = [one.get_text() for one in axes.get_legend().get_texts()]
+    assert said[0] == "品种 7 (2 wrong)" and "108 other classes" in said
+    assert said[-3:] == ["trained on", "not trained on", "taken for another"]
+    assert sum(len(one.get_offsets()) for one in axes.collections) == 600, "each is drawn once"
+    crosses = [one for one in axes.collections if one.get_linewidths()[0] == 1.6]
+    assert sum(len(one.get_offsets()) for one in crosses) == 6
 
 
 def test_a_sweep_over_the_frozen_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,47 @@ def _escaped(sign: str) -> str:
     return sign
 
 
+def fitted(text: str, width: int) -> str:
+    """Return ``text`` with lines of at most ``width`` columns, broken between words alone.
+
+    What goes on is indented; a word that is longer than a line, a path say, stays in one piece.
+
+    >>> print(fitted("no such file: photos; did you mean pictures?", 24))
+    no such file: photos;
+      did you mean pictures?
+    """
+    return "\n".join(_broken(line, width) for line in text.split("\n"))
+
+
+def _broken(line: str, width: int) -> str:
+    if columns(line) <= width:
+        return line
+    inside = line.lstrip(" ")
+    first, *rest = inside.split(" ")
+    margin = " " * (len(line) - len(inside))
+    done, now = "", margin + first
+    for word in rest:
+        if columns(now) + 1 + columns(word) > width:
+            done, now = f"{done}{now}\n", f"{margin}  {word}"
+        else:
+            now = f"{now} {word}"
+    return done + now
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal ``text`` takes: Chinese signs take two.
+
+    >>> columns("模型 a"), columns("e\u0301")
+    (6, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(sign) else 1 + (unicodedata.east_asian_width(sign) in "WF")
+        for sign in text
+    )
+
+
 def escape(text: str) -> str:
     """Return ``text`` for a page: no markup, and nothing that turns a line around."""
     return html.escape(visible(text, "\n"))

@@ -24,7 +24,6 @@ from headstart.settings.option import REQUIRED, Setting, Settings, table
 from headstart.settings.table import VERBS
 from headstart.settings.taking import described_one
 from headstart.strategies.registry import OFFERED
-from headstart.visible import visible
 
 
 class _Verbs(TyperGroup):
@@ -164,8 +163,10 @@ def prepare_streams() -> None:
 
 
 def _fail(message: str, code: int) -> None:
+    from headstart.report.terminal import say
+
     with suppress(OSError, ValueError):  # where nobody listens, the exit code must do
-        print(visible(f"headstart: {message}", "\n"), file=sys.stderr)
+        say(f"headstart: {message}", sys.stderr)
     raise typer.Exit(code)
 
 

@@ -246,8 +246,8 @@ def _nothing_in(folder: Path, kind: Kind) -> str:
     """Return why nothing in ``folder`` is an item of the ``kind``."""
     other: Kind = "text" if kind == "image" else "image"
     n = len(items.of_folder(folder, other).names)
-    what = {"image": "picture", "text": "text file (.txt)"}
-    instead = f"; it holds {n} {what[other]}s, and this model answers {kind}s" if n else ""
+    what = {"image": "pictures", "text": "text files (.txt)"}
+    instead = f"; it holds {n} {what[other]}, and this model answers {kind}s" if n else ""
     return f"holds no {what[kind]}{instead}"
 
 

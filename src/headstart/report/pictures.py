@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from textwrap import shorten
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
@@ -32,6 +34,7 @@ COLOURS = (
     *("#0b6e4f", "#c8553d", "#3d5a98", "#b8860b", "#7b4b94", "#2a9d8f", "#8d5524", "#5c677d"),
     *("#d6336c", "#5f7a0f", "#1c7ed6", "#e8590c"),
 )
+MARKS = "osD^v<>"
 LINES = ("-", "--", ":")
 """How lines are drawn once all colours are taken, and taken again."""
 
@@ -52,19 +55,40 @@ WIDE_FONTS = (
 )
 
 
-@cache
 def _fonts() -> tuple[tuple[str, frozenset[int]], ...]:
     """Return (family, characters) of the usual font and of one for Chinese, if there is one."""
     known = matplotlib.font_manager.fontManager.ttflist
     wide = [f for f in known if any(f.name.startswith(name) for name in WIDE_FONTS)]
     usual = [f for f in known if f.name == "DejaVu Sans"][:1]
-    return tuple((f.name, frozenset(FT2Font(f.fname).get_charmap())) for f in [*usual, *wide[:1]])
+    return tuple((f.name, _characters(f.fname)) for f in [*usual, *wide[:1]])
+
+
+@cache
+def _characters(path: str) -> frozenset[int]:
+    return frozenset(FT2Font(path).get_charmap())
+
+
+@cache
+def _look_for_fonts() -> None:
+    """Tell matplotlib of fonts that were installed after it had listed all; once a process."""
+    manager = matplotlib.font_manager.fontManager
+    known = {font.fname for font in manager.ttflist}
+    for path in matplotlib.font_manager.findSystemFonts():
+        if path not in known:
+            with suppress(OSError, RuntimeError):  # a damaged font is none
+                manager.addfont(path)
 
 
 def readable(text: str, otherwise: str) -> str:
     """Return ``text`` if the fonts here can draw it, else ``otherwise``: never empty boxes."""
+    if not _drawn(text):
+        _look_for_fonts()
+    return text if _drawn(text) else otherwise
+
+
+def _drawn(text: str) -> bool:
     drawn = frozenset[int]().union(*(chars for _, chars in _fonts()))
-    return text if all(ord(c) in drawn for c in text) else otherwise
+    return all(ord(c) in drawn for c in text)
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -80,31 +104,43 @@ def _save(figure: Figure, path: Path) -> None:
         figure.savefig(aside, format="png")
 
 
-def curves(result: Comparison, path: Path) -> None:
-    """Draw accuracy against shots, a line a strategy with the band of its 95 % interval."""
+def curves(result: Comparison, path: Path, title: str = "") -> None:
+    """Draw accuracy against shots, a line a strategy with thin bars for its 95 % intervals.
+
+    Above stand the ``title``, what the data are called, and how much was measured.
+    """
     lines = len({(row.backbone, row.strategy) for row in result.summary})
-    figure = _figure(6.4, max(4.2, NAME * lines + 1))
-    _curves(figure.subplots(), result)
+    figure = _figure(6.4, max(4.2, NAME * lines + 1.2))
+    axes = figure.subplots()
+    axes.set_title(_measured(result, title), loc="left", **_text(size=10))
+    _curves(axes, result)
     _save(figure, path)
+
+
+def _measured(result: Comparison, title: str) -> str:
+    draws = max((row.draws for row in result.summary), default=0)
+    said = f"{draws} draw{'s' * (draws != 1)}, {len(result.held_out.targets):,} held-out items"
+    name = shorten(readable(title, ""), 40, placeholder="…")
+    return f"{name}: {said}; bars: 95 %" if name else f"{said}; bars: 95 %"
 
 
 def _curves(axes: Any, result: Comparison) -> None:
     several = len({row.backbone for row in result.summary}) > 1
     shots = list(dict.fromkeys(row.shots for row in result.summary))
     lines = dict.fromkeys((row.backbone, row.strategy) for row in result.summary)
+    apart = min(0.06, 0.5 / len(lines))  # beside each other, so that all intervals show
     ends = []
     for number, (backbone, strategy) in enumerate(lines):
         rows = [r for r in result.summary if (r.backbone, r.strategy) == (backbone, strategy)]
-        x = [shots.index(r.shots) for r in rows]
+        x = [shots.index(r.shots) + apart * (number - (len(lines) - 1) / 2) for r in rows]
+        means = np.array([100 * r.mean for r in rows])
+        spans = 100 * np.clip([[r.low, r.high] for r in rows], 0, 1).T
         colour, style = COLOURS[number % len(COLOURS)], LINES[number // len(COLOURS) % len(LINES)]
-        low, high = (
-            [100 * np.clip(getattr(r, end), 0, 1) for r in rows] for end in ("low", "high")
-        )
-        axes.fill_between(x, low, high, color=colour, alpha=min(0.15, 0.6 / len(lines)), lw=0)
-        axes.plot(x, [100 * r.mean for r in rows], "o", ls=style, color=colour, lw=2, ms=5)
-        ends.append(
-            (100 * rows[-1].mean, f"{backbone} {strategy}" if several else strategy, colour)
-        )
+        mark = MARKS[number % len(MARKS)]
+        how: dict[str, Any] = {"color": colour, "lw": 1.6, "ms": 5, "elinewidth": 0.8}
+        axes.errorbar(x, means, np.abs(spans - means), fmt=mark, ls=style, **how)
+        name = f"{backbone} {strategy}" if several else strategy
+        ends.append((float(means[-1]), readable(name, f"line {number + 1}"), colour))
     axes.set_xticks(range(len(shots)), [str(n) for n in shots])
     axes.set_xlabel(find(result.task).shots, **_text())
     axes.set_ylabel(f"{named(result.score)}, %", **_text())
@@ -351,26 +387,97 @@ def _error(axes: Any, row: dict[str, Any], root: Path) -> bool:
     return True
 
 
+PICKED = 12
+"""Classes that have a colour in a map of items; of more, those with the most mistakes."""
+
+
 def embedding(
     points: npt.NDArray[np.float64],
     labels: npt.NDArray[np.int64],
     classes: Sequence[str],
     path: Path,
-) -> None:
-    """Draw ``points``, shape (N, 2), coloured by class."""
-    figure = _figure(7.2, 5.2)
+    *,
+    wrong: npt.NDArray[np.bool_] | None = None,
+    trained: npt.NDArray[np.bool_] | None = None,
+    title: str = "",
+) -> list[str]:
+    """Draw ``points``, shape (N, 2), coloured by class, and return the classes in colour.
+
+    Args:
+        points: where the items lie.
+        labels: shape (N,), what each is, index into ``classes``.
+        classes: their names.
+        path: PNG to write.
+        wrong: shape (N,), which of them are taken for something else; they are crosses.
+        trained: shape (N,), which of them were trained on; they are pale and small.
+        title: above the picture.
+    """
+    nowhere = np.zeros(len(labels), np.bool_)
+    wrong, trained = (nowhere if one is None else one for one in (wrong, trained))
+    picked = _picked(labels, wrong & ~trained)
+    figure = _figure(9.2, 5.6)
     axes = figure.subplots()
-    for c in np.unique(labels):
-        mine = points[labels == c]
-        name = readable(classes[c], f"class {c}")
-        colour = COLOURS[c % len(COLOURS)]
-        axes.scatter(mine[:, 0], mine[:, 1], s=14, alpha=0.75, color=colour, label=name)
-    if len(np.unique(labels)) <= 12:
-        axes.legend(frameon=False, prop={"family": [name for name, _ in _fonts()]})
+    for label in [-1, *picked]:
+        of_it = labels == label if label >= 0 else ~np.isin(labels, picked)
+        colour = COLOURS[picked.index(label)] if label >= 0 else OTHERS
+        for mine, how in (
+            (trained, {"s": 9, "alpha": 0.45, "lw": 0, "zorder": 2}),
+            (~trained & ~wrong, {"s": 26, "alpha": 0.9, "lw": 0.7, "ec": INK, "zorder": 3}),
+            (~trained & wrong, {"s": 34, "marker": "x", "lw": 1.6, "zorder": 4}),
+        ):
+            axes.scatter(*points[of_it & mine].T, color=colour, **how)
+    others = len(np.unique(labels)) - len(picked)
+    _legends(axes, [_counted(c, classes, labels, wrong & ~trained) for c in picked], others)
+    if title:
+        axes.set_title(title, loc="left", **_text(size=10))
     axes.set_xlabel("first principal component", **_text())
     axes.set_ylabel("second", **_text())
     _plain(axes)
     _save(figure, path)
+    return [classes[c] for c in picked]
+
+
+OTHERS = "#c3cad2"
+"""The colour of classes that have none of their own."""
+
+
+def _picked(labels: npt.NDArray[np.int64], wrong: npt.NDArray[np.bool_]) -> list[int]:
+    """Return the classes that are there; of many, those with the most mistakes, the worst first."""
+    present, sizes = np.unique(labels, return_counts=True)
+    if len(present) <= PICKED:
+        return [int(c) for c in present]
+    lost = np.array([wrong[labels == c].sum() for c in present])
+    order = np.lexsort((present, sizes, -lost))[:PICKED]
+    return [int(present[i]) for i in order]
+
+
+def _counted(
+    c: int,
+    classes: Sequence[str],
+    labels: npt.NDArray[np.int64],
+    wrong: npt.NDArray[np.bool_],
+) -> str:
+    name = shorten(readable(classes[c], f"class {c}"), 30, placeholder="…")
+    lost = int(wrong[labels == c].sum())
+    return f"{name} ({lost} wrong)" if lost else name
+
+
+def _legends(axes: Any, names: Sequence[str], others: int) -> None:
+    """Write beside the picture which colour is which class, and which mark says what."""
+    colours = [*zip(names, COLOURS, strict=False)]
+    colours += [(f"{others} other classes", OTHERS)] if others else []
+    marks = {
+        "trained on": {"marker": "o", "ms": 3, "alpha": 0.45, "mew": 0},
+        "not trained on": {"marker": "o", "ms": 5, "mec": INK, "mew": 0.7},
+        "taken for another": {"marker": "x", "ms": 6, "mew": 1.6},
+    }
+    how: dict[str, Any] = {"ls": ""}
+    dots = [Line2D([], [], marker="o", color=colour, label=n, **how) for n, colour in colours]
+    dots += [Line2D([], [], color=QUIET, label=name, **how, **one) for name, one in marks.items()]
+    family = {"family": [name for name, _ in _fonts()], "size": 9}
+    axes.legend(
+        handles=dots, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, prop=family
+    )
 
 
 def boxes(dataset: Dataset, outputs: npt.NDArray[np.float32], path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headstart.data.dataset import Rejected
 from headstart.findings import Finding
 from headstart.report.comparison_page import page
-from headstart.report.terminal import clock, narrow, table
+from headstart.report.terminal import clock, narrow, say, table
 from headstart.report.words import Words, language
 from headstart.store import written_aside
 from headstart.tasks.registry import TASKS, find
@@ -35,11 +35,6 @@ FEW = 3
 """Names that a headline shows."""
 
 
-def _print(line: str) -> None:
-    """Print what may hold names that others gave."""
-    print(visible(line, "\n"))
-
-
 SUSPECTS = 5
 """Items of a finding that a terminal shows."""
 
@@ -47,12 +42,12 @@ SUSPECTS = 5
 def fit(result: Fit) -> None:
     """Print how good a fit is, on what, and what it cost."""
     task, figures = result.model.task, result.evaluation.to_json()
-    _print(
+    say(
         f"{_score(task, figures)} on {result.evaluation.n} held-out items, "
-        f"trained on {len(result.parts.train)}"
+        f"trained on {len(result.parts.train)}{_absent(task, figures)}"
     )
     seconds = result.seconds
-    _print(
+    say(
         f"{result.fitted.strategy} on {'+'.join(e.name for e in result.model.entries)}: "
         f"{clock(seconds['total'])} in all, features {clock(seconds['features'])} "
         f"({result.cache['hits']} kept, {result.cache['misses']} new), "
@@ -60,7 +55,7 @@ def fit(result: Fit) -> None:
     )
     if result.auto:
         one = result.auto
-        print(
+        say(
             f"chosen among {one.tried} in {clock(one.seconds)}: cross-validated "
             f"{task.shown(one.estimate)} ({task.shown_span(one.low, one.high)}); "
             f"{task.shown(one.uncorrected)} before the luck of being chosen was taken off"
@@ -69,7 +64,7 @@ def fit(result: Fit) -> None:
     forgetting(result.forgetting)
     checks(result.findings)
     skipped(result.audit.rejected)
-    _print(f"saved: {result.bundle}" if result.bundle else "not saved; add --out DIR")
+    say(f"saved: {result.bundle}" if result.bundle else "not saved; add --out DIR")
 
 
 def adaptation(result: Adapted) -> None:
@@ -89,18 +84,18 @@ def adaptation(result: Adapted) -> None:
     ]
     table(["method", "source", "entropy", "spread", "mixval", *["target"] * measured], rows)
     for name, reason in result.why.items():
-        _print(f"not {name}: {reason}")
+        say(f"not {name}: {reason}")
     sizes = f"{found['n_source']} source items, {found['n_target']} target items without labels"
-    _print(f"taken: {result.method}, chosen without labels of the target; {sizes}")
+    say(f"taken: {result.method}, chosen without labels of the target; {sizes}")
     if measured:
         _against_labels(task, found)
     skipped(result.fit.audit.rejected)
-    _print(f"saved: {result.fit.bundle}" if result.fit.bundle else "not saved; add --out DIR")
+    say(f"saved: {result.fit.bundle}" if result.fit.bundle else "not saved; add --out DIR")
 
 
 def _against_labels(task: Task, found: dict[str, Any]) -> None:
     low, high = found["interval"]
-    _print(
+    say(
         f"target {named(task.score)} {task.shown(found['accuracy'])} "
         f"(95 %: {task.shown_span(low, high)}) on {found['n_test']} items; the best candidate by "
         f"labels is {found['oracle_method']} with {task.shown(found['oracle'])}, a gap of "
@@ -108,7 +103,7 @@ def _against_labels(task: Task, found: dict[str, Any]) -> None:
     )
     for shots, one in found["with_labels"].items():
         more = f"{task.shown(one['accuracy'])} (95 %: {task.shown_span(*one['interval'])})"
-        _print(f"with {shots} labelled target items a class it would be {more}")
+        say(f"with {shots} labelled target items a class it would be {more}")
 
 
 def forgetting(lost: dict[str, Any] | None) -> None:
@@ -117,18 +112,18 @@ def forgetting(lost: dict[str, Any] | None) -> None:
         return
     task = find_score(lost["score"])
     shown, (low, high) = task.shown, lost["lost_interval"]
-    _print(
+    say(
         f"forgetting: {named(lost['score'])} on {lost['probe']} ({lost['n']} held-out items) "
         f"before {shown(lost['before'])}, after {shown(lost['after'])}"
     )
-    _print(
+    say(
         f"  lost {shown(lost['lost'])} (95 %: {task.shown_span(low, high)}); "
         f"with a head solved anew {shown(lost['relearned'])}"
     )
     if spoilt := lost["corruptions"]:
         worst = sorted(spoilt["each"].items(), key=lambda one: one[1])[:3]
         told = ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in worst)
-        _print(
+        say(
             f"  corrupted pictures: {shown(spoilt['mean'])} on average, clean "
             f"{shown(spoilt['clean'])}\n  worst: {told}"
         )
@@ -142,22 +137,29 @@ def find_score(score: str) -> type[Task]:
 def evaluation(task: Task, found: Evaluated) -> None:
     """Print the figures of a saved model, and first what must be known of them."""
     figures = found.figures.to_json()
-    print(f"{_score(task, figures)} on {found.figures.n} items")
+    say(f"{_score(task, figures)} on {found.figures.n} items{_absent(task, figures)}")
     if found.unseen:
-        print(f"{_score(task, found.unseen.to_json())} on the {found.unseen.n} others of these,")
-        print("which the model was not trained on")
+        n, unseen = found.unseen.n, found.unseen.to_json()
+        say(
+            f"{_score(task, unseen)} on the {n} others of these, which the model was not trained "
+            f"on{_absent(task, unseen)}"
+        )
     for line in found.notes():
-        print(f"note: {line}")
+        say(f"note: {line}")
     blocks(task, figures)
     skipped(found.rejected)
 
 
 def _score(task: Task, figures: dict[str, Any]) -> str:
     value, interval = task.headline(figures)
+    return f"{named(task.score)} {value} (95 %: {interval})"
+
+
+def _absent(task: Task, figures: dict[str, Any]) -> str:
+    """Return what stands behind a headline that says nothing of some classes."""
     absent = task.unmeasured(figures)
     few = ", ".join(absent[:FEW]) + ", ..." * (len(absent) > FEW)
-    said = f", without {few} (not measured)" if absent else ""
-    return f"{named(task.score)} {value} (95 %: {interval}){said}"
+    return f"; without {few} (not measured)" if absent else ""
 
 
 def blocks(task: Task, figures: dict[str, Any]) -> None:
@@ -166,18 +168,18 @@ def blocks(task: Task, figures: dict[str, Any]) -> None:
         if block.terse:
             table(block.head, block.rows[:MOST])
         if block.terse and len(block.rows) > MOST:
-            _print(f"... and {len(block.rows) - MOST} more, which are better")
+            say(f"... and {len(block.rows) - MOST} more, which are better")
 
 
 def skipped(rejected: Sequence[Rejected], rest: str = "see skipped.csv in the bundle") -> None:
     """Print what was not used, with reasons; ``rest`` says where those are that do not fit."""
     if not rejected:
         return
-    _print(f"not used: {len(rejected)}")
+    say(f"not used: {len(rejected)}")
     for one in rejected[:MOST]:
-        _print(f"  {one.item}: {one.reason}")
+        say(f"  {one.item}: {one.reason}")
     if len(rejected) > MOST:
-        _print(f"  ... and {len(rejected) - MOST} more, {rest}")
+        say(f"  ... and {len(rejected) - MOST} more, {rest}")
 
 
 def _suspect(row: dict[str, Any]) -> str:
@@ -193,16 +195,16 @@ def _suspect(row: dict[str, Any]) -> str:
 def checks(findings: Sequence[Finding]) -> None:
     """Print what the checks found, a line each, and the items that come first."""
     for one in findings:
-        _print(f"{one.code}  {one.title}: {one.message}")
+        say(f"{one.code}  {one.title}: {one.message}")
         for row in one.items[:SUSPECTS]:
-            _print(f"       {_suspect(row)}")
+            say(f"       {_suspect(row)}")
         if len(one.items) > SUSPECTS:
-            _print(f"       ... and {len(one.items) - SUSPECTS} more with --json")
+            say(f"       ... and {len(one.items) - SUSPECTS} more with --json")
 
 
 def audit(found: Audit) -> None:
     """Print what an audit found."""
-    _print(f"{found.n} items, {len(found.usable)} usable")
+    say(f"{found.n} items, {len(found.usable)} usable")
     if found.classes:
         splits = list(next(iter(found.by_split.values()), {}))
         rows = [
@@ -211,7 +213,7 @@ def audit(found: Audit) -> None:
         ]
         table(["class", "usable", *splits], rows[:200])
         if len(rows) > 200:
-            _print(f"... and {len(rows) - 200} more classes with --json")
+            say(f"... and {len(rows) - 200} more classes with --json")
     skipped(found.rejected, "listed with --out FILE.csv")
     groups: list[tuple[str, Sequence[Any]]] = [
         ("duplicates", found.duplicates),
@@ -220,26 +222,26 @@ def audit(found: Audit) -> None:
     ]
     for title, listed in groups:
         for group in listed[:MOST]:
-            _print(f"{title}: {', '.join(group)}")
+            say(f"{title}: {', '.join(group)}")
         if len(listed) > MOST:
-            _print(f"... and {len(listed) - MOST} more with --json")
+            say(f"... and {len(listed) - MOST} more with --json")
     for pair in found.near_duplicates[:MOST]:
         where = " (one trains, one is held out)" if pair.across_splits else ""
-        _print(f"look alike: {pair.item}, {pair.like}{where}")
+        say(f"look alike: {pair.item}, {pair.like}{where}")
     if len(found.near_duplicates) > MOST:
-        _print(f"... and {len(found.near_duplicates) - MOST} more pairs with --json")
+        say(f"... and {len(found.near_duplicates) - MOST} more pairs with --json")
     if found.empty_classes:
-        _print(f"no usable item: {', '.join(found.empty_classes)}")
+        say(f"no usable item: {', '.join(found.empty_classes)}")
     checks(found.findings)
 
 
 def backbones(found: Listed) -> None:
     """Print the backbones: those here, the catalogue, and what suits the data."""
     if found.chosen:
-        print(f"taken where none is named: {found.chosen}, for {found.why}")
+        say(f"taken where none is named: {found.chosen}, for {found.why}")
     elif found.why:
-        print(found.why)
-    print(f"here: {', '.join(found.here)}")
+        say(found.why)
+    say(f"here: {', '.join(found.here)}")
     rows = [
         [
             one.name,
@@ -249,8 +251,13 @@ def backbones(found: Listed) -> None:
         ]
         for one in found.offers
     ]
-    table(["worth having", "", "licence", "learned from; known figure"], rows, left=4)
-    print("headstart fetch NAME brings one; any other of timm, torchvision and the hub works too")
+    if narrow():  # a name that is cut cannot be typed
+        say("worth having:")
+        for name, *facts in rows:
+            say(f"  {name}\n      {', '.join(facts)}")
+    else:
+        table(["worth having", "", "licence", "learned from; known figure"], rows, left=4)
+    say("headstart fetch NAME brings one; any other of timm, torchvision and the hub works too")
 
 
 def comparison(result: Comparison) -> None:
@@ -282,7 +289,7 @@ def comparison(result: Comparison) -> None:
     ]
     columns, rows, same = fitting(columns, rows) if narrow() else (columns, rows, [])
     for line in same:
-        print(line)
+        say(line)
     table(columns, rows, left=3 - len(same))
     _lost(result)
     _left_out(result)
@@ -351,14 +358,14 @@ def _left_out(result: Comparison) -> None:
     for floor in result.floors:
         span = result.kind.shown_span(floor.low, floor.high)
         name = f"{floor.name} on {floor.backbone}" if floor.backbone else floor.name
-        _print(f"floor, {floor.shots}: {name} {result.kind.shown(floor.mean)} ({span})")
+        say(f"floor, {floor.shots}: {name} {result.kind.shown(floor.mean)} ({span})")
     ran = {run.cell for run in result.runs}
     _cells("stopped, could hardly be the best any more", result.stopped & ran)
     _cells("left out, could not be told from the best", result.stopped - ran)
     if result.unfinished:
-        _print(f"{result.unfinished} runs were left out: the budget was spent")
+        say(f"{result.unfinished} runs were left out: the budget was spent")
     if result.advice:
-        _print(f"\n{result.advice.sentence}\n{result.advice.more}")
+        say(f"\n{result.advice.sentence}\n{result.advice.more}")
 
 
 def ranking(result: Order) -> None:
@@ -378,18 +385,23 @@ def ranking(result: Order) -> None:
         for row in result.rows
     ]
     columns = ["backbone", named(result.score), "95 %", "against the best", "LogME", "H-score"]
-    table([*columns, "features", "MB"], rows)
+    most = len(columns) if narrow() else None
+    table([*columns, "features", "MB"][:most], [row[:most] for row in rows])
     known = {name: tau for name, tau in result.agreements.items() if tau is not None}
     if known:
-        said = ", ".join(f"{name} {tau:+.2f}" for name, tau in known.items())
-        print(f"agreement with the order of the heads (Kendall's tau): {said}")
-    print(result.quadrant)
+        said = ", ".join(f"{AGREEING.get(name, name)} {tau:+.2f}" for name, tau in known.items())
+        say(f"agreement with the order of the heads (Kendall's tau): {said}")
+    say(result.quadrant)
+
+
+AGREEING = {"logme": "LogME", "h_score": "H-score", "n_features": "features", "megabytes": "MB"}
+"""What is held against the order of the heads, as a person would write it."""
 
 
 def _cells(why: str, cells: Iterable[tuple[object, ...]]) -> None:
     names = sorted(" ".join(map(str, cell)) for cell in cells)
     if names:
-        _print(f"{why}: {', '.join(names)}")
+        say(f"{why}: {', '.join(names)}")
 
 
 def save_comparison(
@@ -416,8 +428,10 @@ def save_comparison(
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    draw = sweep if result.sweep() else curves
-    draw(result, folder / "curves.png")
+    if result.sweep():
+        sweep(result, folder / "curves.png")
+    else:
+        curves(result, folder / "curves.png", str((more or {}).get("title", "")))
     with written_aside(folder / "report.html") as aside:
         shown = page(result.to_json(), more, Words(language(lang)))
         aside.write_text(shown, encoding="utf-8")
@@ -428,7 +442,7 @@ def failures(answers: Iterable[dict[str, Any]]) -> int:
     good = 0
     for answer in answers:
         if "error" in answer:
-            print(visible(f"{answer['item']}: {answer['error']}"), file=sys.stderr)
+            say(f"{answer['item']}: {answer['error']}", sys.stderr)
         good += "error" not in answer
     return good
 

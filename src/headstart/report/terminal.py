@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from headstart.progress import Watcher, log, reporting, watching
 from headstart.tasks.task import Task
-from headstart.visible import visible
+from headstart.visible import fitted, visible
 
 _WIDE = 100
+_NAME = 40
 
 _EVERY = 5.0
 """Seconds between progress lines where there is no terminal."""
@@ -123,12 +124,23 @@ def table(
 
     made = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for number, name in enumerate(columns):
-        made.add_column(name, justify="left" if number < left else "right", overflow="fold")
+        # A name that is cut cannot be typed; numbers go on in the next line first.
+        whole = number < left and all(len(row[number]) <= _NAME for row in rows)
+        side: Any = "left" if number < left else "right"
+        made.add_column(name, justify=side, overflow="fold", no_wrap=whole)
     for row in rows:
         made.add_row(*map(_plain, row))
     # Without a terminal rich would cut everything at 80 columns, also in a file.
     width = None if sys.stdout.isatty() else 120
     Console(highlight=False, width=width).print(made)
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print what may hold names that others gave; at a terminal lines break between words."""
+    stream, text = file or sys.stdout, visible(text, "\n")
+    if stream.isatty():
+        text = fitted(text, shutil.get_terminal_size().columns)
+    print(text, file=stream)
 
 
 def narrow() -> bool:

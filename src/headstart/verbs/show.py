@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from headstart.boundary.extract import extract
 from headstart.bundle import Bundle, load
 from headstart.data.audit import audit
+from headstart.data.dataset import Dataset
 from headstart.data.reading import read
 from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BundleError, DataError, UsageError, unknown
@@ -18,6 +20,7 @@ from headstart.report import pictures
 from headstart.report.terminal import mistake
 from headstart.settings.table import Showing
 from headstart.settings.taking import takes
+from headstart.verbs import trained
 
 
 @takes(Showing)
@@ -110,21 +113,47 @@ def _errors(bundle: Bundle, given: Path | None, out: Path) -> dict[str, Any]:
 
 
 def _embedding(bundle: Bundle, given: Path | None, out: Path) -> dict[str, Any]:
-    root = _root(bundle, given)
+    root, model = _root(bundle, given), bundle.model
     dataset = read(root, **(bundle.origin.reading if bundle.origin else {}))
-    held_out = [i for i in range(len(dataset)) if dataset.splits[i] in ("val", "test")]
-    dataset = dataset.take(held_out) if held_out else dataset
-    found, features = extract(dataset, bundle.model.entries, seed=bundle.model.seed)
-    if len(found.usable) < 3:
-        raise DataError(f"{root} has {len(found.usable)} usable items; at least three are needed.")
-    x = features.rows(found.usable[:5000]).astype(np.float64)
-    x -= x.mean(axis=0)
+    found, features = extract(dataset.take(_some(dataset)), model.entries, seed=model.seed)
+    rows = found.usable
+    if len(rows) < 3:
+        raise DataError(f"{root} has {len(rows)} usable items; at least three are needed.")
+    points, share = _principal(features.rows(rows).astype(np.float64))
+    values, mine = model.task.translated(found.dataset.known.take(rows))
+    if not mine.all():
+        raise DataError(f"{root} holds classes that the model does not know.")
+    said = model.task.said_of(model.outputs(found.dataset, rows, features=features))
+    colours, names = model.task.coloured(np.concatenate([values, said]))
+    labels, answers = np.split(colours, 2)
+    wrong, mine = labels != answers, trained.among(bundle.path, found.digests[rows])
+    n, new = len(rows), int((~mine).sum())
+    lost = int((wrong & ~mine).sum())
+    told = f"{n} items, {new} of them not trained on: of these {lost} taken for another"
+    how = {"wrong": wrong, "trained": mine, "title": told}
+    picked = pictures.embedding(points, labels, names, out, **how)
+    lines = [told, f"two principal components hold {100 * share:.0f} % of the variance"]
+    if len(picked) < len(np.unique(labels)):
+        lines.append(f"in colour, with the most mistakes: {', '.join(picked)}")
+    return {"variance": share, "n": n, "new": new, "mistakes": lost, "lines": lines}
+
+
+def _some(dataset: Dataset) -> npt.NDArray[np.int64]:
+    """Return which items a map shows: of many the held-out ones first."""
+    order = np.random.default_rng(0).permutation(len(dataset))
+    held_out = np.isin(dataset.splits[order], ["val", "test"])
+    return np.sort(order[np.argsort(~held_out, kind="stable")][:MAPPED])
+
+
+def _principal(x: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
+    """Return the first two principal components, shape (N, 2), and their share of the variance."""
+    x = x - x.mean(axis=0)
     _, spread, axes = np.linalg.svd(x, full_matrices=False)
-    known = found.dataset.known.take(found.usable[:5000])
-    pictures.embedding(x @ axes[:2].T, *known.task.coloured(known.values), out)
-    share = float((spread[:2] ** 2).sum() / (spread**2).sum())
-    line = f"two principal components hold {100 * share:.0f} % of the variance of {len(x)} items"
-    return {"variance": share, "lines": [line]}
+    return x @ axes[:2].T, float((spread[:2] ** 2).sum() / max((spread**2).sum(), 1e-12))
+
+
+MAPPED = 3000
+"""Items of a map, at most."""
 
 
 def _batch(bundle: Bundle, given: Path | None, out: Path) -> dict[str, Any]:
