@@ -249,6 +249,12 @@ def test_unknown_scripts_and_cut_texts() -> None:
     assert words(4).lengths(["a good film", "a " * 9]) == [3, 9]
     assert words().strangeness(["a good film"])[0] == 0
     assert words().strangeness(["这家店真不错"]) == (1.0, 0.0)
+    signs = " ".join(map(chr, range(0x4E00, 0x4E00 + 1200)))
+    reads, some = (
+        fit_vocabulary([f"{one} абв"], min_frequency=1, max_length=9) for one in (signs, signs[:99])
+    )
+    assert reads.strangeness(["丁 七 万"]) == (0.0, 0.0), "to it each is a word"
+    assert some.strangeness(["丁 七 万"]) == (0.0, 1.0)
     assert codes(inputs.texts(Entry(), ["a good film"] * 9)) == []  # type: ignore[arg-type]
     assert codes(inputs.texts(Entry(), ["这家店真不错"] * 9)) == ["HS011", "HS012"]  # type: ignore
     (cut,) = inputs.texts(Entry(), ["a good film film film film"] * 2)  # type: ignore[arg-type]

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
+from headstart.tasks import scores
 from headstart.tasks.class_figures import calibration_error, evaluate
 from headstart.tasks.classes import Classes
-from headstart.tasks.intervals import Z95, mean_interval, wilson
+from headstart.tasks.intervals import Z95, mean_interval, of_parts, wilson
 
 
 def answers(n: int = 200, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -117,3 +118,24 @@ def test_json_has_the_promised_keys() -> None:
     assert {"accuracy", "interval", "n", "per_class", "confusion"} <= found.keys()
     keys = {"class", "n", "precision", "recall", "interval", "f1"}
     assert all(row.keys() == keys for row in found["per_class"])
+
+
+@pytest.mark.parametrize("most", [1, 2, 40])
+def test_figures_over_small_classes_are_as_unsure_as_they_are(most: int) -> None:
+    rng, hits, times, classes = np.random.default_rng(most), 0, 300, 60 if most < 9 else 5
+    for _ in range(times):
+        truth = np.repeat(np.arange(classes), rng.integers(1, most + 1, classes))
+        said = np.where(rng.random(len(truth)) < 0.7, truth, classes)
+        rows = scores.rows(said, classes), scores.rows(truth, classes)
+        low, high = of_parts(scores.balanced_accuracy(*rows))
+        hits += low <= 0.7 <= high
+    # Three standard errors of 300 tries; it was 31 % where every class has a single item.
+    assert 0.90 <= hits / times <= 0.99
+
+
+def test_one_item_of_each_class_is_plain_accuracy() -> None:
+    right = np.arange(100) < 70
+    said = np.where(right, np.arange(100), 100)
+    parts = scores.balanced_accuracy(scores.rows(said, 100), scores.rows(np.arange(100), 100))
+    assert parts.mean() == pytest.approx(0.7)
+    assert of_parts(parts) == pytest.approx(wilson(70, 100), abs=0.01)

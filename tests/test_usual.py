@@ -89,6 +89,8 @@ def test_a_warning_where_an_encoder_hardly_reads_the_texts() -> None:
     minilm = registry.resolve("minilm")
     said = usual.unread(minilm, from_items(CHINESE, None, "text"))
     assert "hardly reads these texts" in said and MULTILINGUAL in said
+    russian = ["Сколько это стоит сегодня", "Хороший фильм"]
+    assert "% are single characters" in usual.unread(minilm, from_items(russian, None, "text"))
     english = ["The film was good.", "Überraschend naïve, I thought – but good!"]
     assert usual.unread(minilm, from_items(english, None, "text")) == ""
 

@@ -20,7 +20,7 @@ SMALL = 64
 
 _PICTURES, _TEXTS = 8, 200
 _OTHER = 0.3
-_UNKNOWN, _SINGLE, _SIGNS = 0.05, 0.5, 1000
+_UNKNOWN, _SINGLE = 0.05, 0.5
 
 
 def usual(dataset: Dataset, *, fetch: bool = True) -> tuple[str, str]:
@@ -101,7 +101,7 @@ def unread(entry: Entry, dataset: Dataset) -> str:
     """
     if not isinstance(entry.preprocess, Tokenize) or not entry.ready:
         return ""
-    unknown, single = _shares(entry.preprocess, list(_sample(dataset)))
+    unknown, single = entry.preprocess.strangeness(list(_sample(dataset)))
     if unknown <= _UNKNOWN and single <= _SINGLE:
         return ""
     return (
@@ -109,23 +109,6 @@ def unread(entry: Entry, dataset: Dataset) -> str:
         f"unknown to it and {100 * single:.0f} % are single characters; take an encoder of their "
         f"language, such as --backbone {MULTILINGUAL}"
     )
-
-
-def _shares(tokenize: Tokenize, texts: list[str]) -> tuple[float, float]:
-    """Return the shares of unknown pieces, and of single signs that are no ASCII letters."""
-    words = tokenize.vocabulary
-    signs = np.array([_is_sign(word) for word in words], np.bool_)
-    ids = [row for row in tokenize.encode(texts) if len(row)]
-    if not ids:
-        return 0.0, 0.0
-    pieces = np.concatenate(ids)
-    single = float(signs[pieces].mean()) if signs.sum() < _SIGNS else 0.0
-    return 1 - tokenize.coverage(texts), single
-
-
-def _is_sign(word: str) -> bool:
-    plain = word.removeprefix("##").lstrip("▁Ġ")
-    return len(plain) == 1 and not plain.isascii() and plain.isalpha()
 
 
 def other_script(texts: Iterable[str]) -> float:

@@ -14,22 +14,28 @@ def of_ratios(parts: Values, wholes: Values) -> Scores:
     383-393); added to the ratio itself, these values have it as their mean, and their spread says
     how sure it is. F1, recall and accuracy are such ratios. One whose whole is 0 has no part.
 
+    An item is held against the ratio of the *others* (Quenouille 1956, Biometrika 43, 353-360), of
+    which one more is taken to be like all items of all ratios: the only item of a class is else
+    always as its own ratio says, and a figure over many small classes seems sure.
+
     Args:
         parts: shape (N, C), what counts for each ratio.
         wholes: shape (N, C), out of what.
 
     >>> right = np.array([[1.0], [0.0], [1.0], [1.0]])
-    >>> of_ratios(right, np.ones((4, 1))).tolist()
-    [1.0, 0.0, 1.0, 1.0]
+    >>> of_ratios(right, np.ones((4, 1))).round(4).tolist()
+    [1.0625, -0.1875, 1.0625, 1.0625]
     """
     whole = wholes.sum(axis=0)
     known = whole > 0
     if not known.any():
         return np.full(len(parts), np.nan)
     parts, wholes, whole = parts[:, known], wholes[:, known], whole[known]
-    ratio = parts.sum(axis=0) / whole
-    moved = len(parts) * (parts - ratio * wholes) / whole
-    return np.asarray((ratio + moved).mean(axis=1), np.float64)
+    total, one = parts.sum(axis=0), whole.sum() / np.count_nonzero(wholes)
+    others = (total - parts + one * total.sum() / whole.sum()) / (whole - wholes + one)
+    moved = len(parts) * (parts - others * wholes) / whole
+    values = total / whole + moved - moved.mean(axis=0)
+    return np.asarray(values.mean(axis=1), np.float64)
 
 
 def macro_f1(said: Values, truth: Values) -> Scores:

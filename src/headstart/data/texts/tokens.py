@@ -178,7 +178,8 @@ class Tokenize:
         """Return the shares of the texts' tokens that are unknown, and that are single letters.
 
         A script that the tokenizer has hardly met comes out as unknown tokens, or letter by letter.
-        Punctuation and digits are single with every tokenizer, and are not counted.
+        Punctuation and digits are single with every tokenizer, and are not counted; nor are Chinese
+        signs where it knows many of them, for these are words.
         """
         model, plain = self._ready.model, _parsed(self.tokenizer)
         unknown = getattr(model, "unk_token", None) or UNKNOWN
@@ -190,8 +191,15 @@ class Tokenize:
         bare = [piece.removeprefix("##").lstrip("▁Ġ") for piece in tokens if piece != unknown]
         words = [piece for piece in bare if piece and not piece.isdigit() and piece[0].isalnum()]
         missed = len(tokens) - len(bare)
-        single = sum(len(piece) == 1 for piece in words)
+        letters = [piece for piece in words if len(piece) == 1]
+        if self._reads_chinese:
+            letters = [piece for piece in letters if not _is_chinese(piece)]
+        single = len(letters)
         return missed / max(1, len(tokens)), single / max(1, len(words))
+
+    @cached_property
+    def _reads_chinese(self) -> bool:
+        return sum(map(_is_chinese, self.vocabulary)) >= _SIGNS
 
     @property
     def vocabulary(self) -> list[str]:
@@ -282,6 +290,15 @@ def by_length(
         batches.append(order[start : start + size])
         start += size
     return batches
+
+
+_SIGNS = 1000
+"""Chinese signs from which on a vocabulary reads Chinese; those of English hold some hundreds."""
+
+
+def _is_chinese(piece: str) -> bool:
+    plain = piece.removeprefix("##").lstrip("▁Ġ")
+    return len(plain) == 1 and "\u3400" <= plain <= "\u9fff"
 
 
 def fit_vocabulary(
