@@ -96,6 +96,8 @@ MAY_BE_HEAVY = {
     "pretraining.glyphs",
     "pretraining.masking",
     "pretraining.strokes",
+    "report.canvas",
+    "report.maps",
     "report.pictures",
     "verbs.show",
     "boundary.activations",

@@ -15,8 +15,8 @@ from PIL import Image
 
 from conftest import answers, compared, save_bars
 from headstart.evaluation.runs import Comparison, Run
-from headstart.report import pictures, tables
-from headstart.report.pictures import readable
+from headstart.report import canvas, maps, pictures, tables
+from headstart.report.canvas import readable
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -40,11 +40,11 @@ def comparison(*strategies: str) -> Comparison:
 def test_readable_says_what_the_fonts_can_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     assert readable("Ameise, abeille, пчела", "class 0") == "Ameise, abeille, пчела"
     assert readable("\U0010fffd", "class 0") == "class 0"
-    usual = pictures._fonts()[:1]
-    monkeypatch.setattr(pictures, "_fonts", lambda: usual)
+    usual = canvas.fonts()[:1]
+    monkeypatch.setattr(canvas, "fonts", lambda: usual)
     assert readable("蚂蚁", "class 0") == "class 0"
     wide = (*usual, ("Wide", frozenset(map(ord, "蚂蚁"))))
-    monkeypatch.setattr(pictures, "_fonts", lambda: wide)
+    monkeypatch.setattr(canvas, "fonts", lambda: wide)
     assert readable("蚂蚁 x", "class 0") == "蚂蚁 x"
 
 
@@ -65,11 +65,11 @@ def test_fonts_that_came_later_are_found(monkeypatch: pytest.MonkeyPatch, tmp_pa
     found = [str(tmp_path / name) for name in ("broken.ttf", "later.ttf")]
     monkeypatch.setattr(fonts.fontManager, "ttflist", list(usual))
     monkeypatch.setattr(fonts, "findSystemFonts", list)
-    pictures._look_for_fonts.cache_clear()
+    canvas._look_for_fonts.cache_clear()
     assert readable("蚂蚁", "class 0") == "class 0"
     monkeypatch.setattr(fonts, "findSystemFonts", lambda: found)
     assert readable("蚂蚁", "class 0") == "class 0", "it is looked once a process"
-    pictures._look_for_fonts.cache_clear()
+    canvas._look_for_fonts.cache_clear()
     assert readable("蚂蚁", "class 0") == "蚂蚁"
     pictures.curves(comparison("warm", "frozen"), tmp_path / "c.png", "蚂蚁")
 
@@ -78,10 +78,10 @@ def test_fonts_that_came_later_are_found(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that were saved."""
     figures: list[Figure] = []
-    save = pictures._save
-    monkeypatch.setattr(
-        pictures, "_save", lambda figure, path: (save(figure, path), figures.append(figure))
-    )
+    for module in (pictures, maps):
+        monkeypatch.setattr(
+            module, "save", lambda figure, path: (canvas.save(figure, path), figures.append(figure))
+        )
     return figures
 
 
@@ -107,7 +107,7 @@ def test_a_map_of_many_classes_names_the_worst(tmp_path: Path, drawn: list[Figur
     wrong[labels == 3] = trained[labels == 3]  # only on what was trained on: no mistake to count
     names = [f"品种 {i}" for i in range(120)]
     how = {"wrong": wrong, "trained": trained, "title": "600 items"}
-    picked = pictures.embedding(rng.normal(size=(600, 2)), labels, names, tmp_path / "e.png", **how)
+    picked = maps.embedding(rng.normal(size=(600, 2)), labels, names, tmp_path / "e.png", **how)
     assert len(picked) == 12 and picked[:3] == ["品种 7", "品种 50", "品种 119"]
     assert "品种 3" not in picked[:3]
     (axes,) = drawn[0].axes
@@ -161,7 +161,7 @@ NAMES = ["蚂蚁", "пчела", "🐜", "$x^2$ & <b>"]
 def test_names_in_any_script_give_no_warning(tmp_path: Path) -> None:
     # Warnings are errors here: a missing glyph would be one.
     rng = np.random.default_rng(0)
-    pictures.embedding(rng.normal(size=(20, 2)), np.arange(20) % 4, NAMES, tmp_path / "e.png")
+    maps.embedding(rng.normal(size=(20, 2)), np.arange(20) % 4, NAMES, tmp_path / "e.png")
     assert size(tmp_path / "e.png")[0] > 600
     root = save_bars(tmp_path / "data", per_class=2)
     names = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*.png"))]
@@ -180,7 +180,7 @@ def test_many_errors_and_many_classes_stay_on_one_picture(tmp_path: Path) -> Non
     rng = np.random.default_rng(0)
     labels = np.arange(300) % 100
     names = [f"class {i}" for i in range(100)]
-    pictures.embedding(rng.normal(size=(300, 2)), labels, names, tmp_path / "e.png")
+    maps.embedding(rng.normal(size=(300, 2)), labels, names, tmp_path / "e.png")
     assert max(size(tmp_path / "e.png")) < 3000
 
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import headstart
 from conftest import bars
 from headstart.data.pictures.images import decode
+from headstart.data.pictures.stacks import read_idx
 from headstart.data.reading import read_items
-from headstart.data.stacks import read_idx
 from headstart.errors import DataError, ItemError, UsageError
 
 CODES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
@@ -241,7 +241,7 @@ def test_npz_that_are_not_clear_say_what_they_hold(
 
 
 def test_npz_that_unpack_to_too_much_are_refused(tmp_path: Path, monkeypatch) -> None:
-    from headstart.data import stacks
+    from headstart.data.pictures import stacks
 
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((50, 64, 64), np.uint8), y=np.zeros(50))
     monkeypatch.setattr(stacks, "MOST_BYTES", 100_000)

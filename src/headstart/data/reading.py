@@ -20,7 +20,7 @@ from headstart.data import folders, items
 from headstart.data.dataset import Dataset, Kind, Split
 from headstart.data.items import Items
 from headstart.data.memory import handed
-from headstart.data.stacks import is_stack, read_stacks, stack_items, stacks_in
+from headstart.data.pictures.stacks import is_stack, read_stacks, stack_items, stacks_in
 from headstart.data.tables import stream as tables
 from headstart.data.tables.columns import Asked
 from headstart.data.tables.labelled import read_tables, table_items
@@ -44,7 +44,7 @@ def read(source: Any, labels: Any = None, *, run: Reading) -> Dataset:
     Known by looking: class folders of images or of text files, in splits (train, val or valid,
     test) or not; a table with a label column and a text or an image column, with or without header;
     a folder with one table, which may name the images beside it, or with one a split: train.csv
-    and test.csv, say; MNIST's idx files and NumPy's ``.npz``, see `headstart.data.stacks`.
+    and test.csv, say; MNIST's idx files and NumPy's ``.npz``, see `headstart.data.pictures.stacks`.
 
     ``source`` is a folder or a table (.csv, .tsv, .jsonl, .ndjson, .parquet, .xlsx), or what Python
     holds already, see `headstart.data.memory.handed`; ``labels`` are its targets where it has none.

@@ -1,10 +1,8 @@
-"""Pictures: learning curves, first filters, worst errors, embeddings. PNG, drawn by matplotlib."""
+"""Pictures: learning curves, first filters, worst errors, boxes. PNG, drawn by matplotlib."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -12,9 +10,6 @@ from typing import Any
 import matplotlib.font_manager
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
-from matplotlib.ft2font import FT2Font
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
@@ -23,85 +18,28 @@ from headstart.data.folders import file_content
 from headstart.data.pictures.images import decode
 from headstart.errors import ItemError
 from headstart.evaluation.runs import Comparison
-from headstart.store import written_aside
+from headstart.report.canvas import (
+    COLOURS,
+    QUIET,
+    figure_of,
+    ink,
+    plain,
+    readable,
+    save,
+)
 from headstart.tasks.box_figures import things
 from headstart.tasks.boxes import SURE
 from headstart.tasks.registry import find
 from headstart.tasks.shown import named
 
-INK, QUIET = "#1f2933", "#9aa5b1"
-COLOURS = (
-    *("#0b6e4f", "#c8553d", "#3d5a98", "#b8860b", "#7b4b94", "#2a9d8f", "#8d5524", "#5c677d"),
-    *("#d6336c", "#5f7a0f", "#1c7ed6", "#e8590c"),
-)
 MARKS = "osD^v<>"
+"""How points are drawn, so that nothing is told by colour alone."""
+
 LINES = ("-", "--", ":")
 """How lines are drawn once all colours are taken, and taken again."""
 
 NAME = 0.2
 """Inches of height that a line's name takes."""
-
-WIDE_FONTS = (
-    "Noto Sans CJK",
-    "Noto Sans SC",
-    "Source Han Sans",
-    "WenQuanYi",
-    "PingFang",
-    "Hiragino Sans",
-    "Microsoft YaHei",
-    "SimHei",
-    "Arial Unicode",
-    "Droid Sans Fallback",
-)
-
-
-def _fonts() -> tuple[tuple[str, frozenset[int]], ...]:
-    """Return (family, characters) of the usual font and of one for Chinese, if there is one."""
-    known = matplotlib.font_manager.fontManager.ttflist
-    wide = [f for f in known if any(f.name.startswith(name) for name in WIDE_FONTS)]
-    usual = [f for f in known if f.name == "DejaVu Sans"][:1]
-    return tuple((f.name, _characters(f.fname)) for f in [*usual, *wide[:1]])
-
-
-@cache
-def _characters(path: str) -> frozenset[int]:
-    return frozenset(FT2Font(path).get_charmap())
-
-
-@cache
-def _look_for_fonts() -> None:
-    """Tell matplotlib of fonts that were installed after it had listed all; once a process."""
-    manager = matplotlib.font_manager.fontManager
-    known = {font.fname for font in manager.ttflist}
-    for path in matplotlib.font_manager.findSystemFonts():
-        if path not in known:
-            with suppress(OSError, RuntimeError):  # a damaged font is none
-                manager.addfont(path)
-
-
-def readable(text: str, otherwise: str) -> str:
-    """Return ``text`` if the fonts here can draw it, else ``otherwise``: never empty boxes."""
-    if not _drawn(text):
-        _look_for_fonts()
-    return text if _drawn(text) else otherwise
-
-
-def _drawn(text: str) -> bool:
-    drawn = frozenset[int]().union(*(chars for _, chars in _fonts()))
-    return all(ord(c) in drawn for c in text)
-
-
-def _figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
-
-
-def _text(**more: Any) -> dict[str, Any]:
-    return {"family": [name for name, _ in _fonts()], "color": INK, **more}
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with written_aside(path) as aside:
-        figure.savefig(aside, format="png")
 
 
 def curves(result: Comparison, path: Path, title: str = "") -> None:
@@ -110,11 +48,11 @@ def curves(result: Comparison, path: Path, title: str = "") -> None:
     Above stand the ``title``, what the data are called, and how much was measured.
     """
     lines = len({(row.backbone, row.strategy) for row in result.summary})
-    figure = _figure(6.4, max(4.2, NAME * lines + 1.2))
+    figure = figure_of(6.4, max(4.2, NAME * lines + 1.2))
     axes = figure.subplots()
-    axes.set_title(_measured(result, title), loc="left", **_text(size=10))
+    axes.set_title(_measured(result, title), loc="left", **ink(size=10))
     _curves(axes, result)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _measured(result: Comparison, title: str) -> str:
@@ -142,9 +80,9 @@ def _curves(axes: Any, result: Comparison) -> None:
         name = f"{backbone} {strategy}" if several else strategy
         ends.append((float(means[-1]), readable(name, f"line {number + 1}"), colour))
     axes.set_xticks(range(len(shots)), [str(n) for n in shots])
-    axes.set_xlabel(find(result.task).shots, **_text())
-    axes.set_ylabel(f"{named(result.score)}, %", **_text())
-    _plain(axes)
+    axes.set_xlabel(find(result.task).shots, **ink())
+    axes.set_ylabel(f"{named(result.score)}, %", **ink())
+    plain(axes)
     _name_lines(axes, ends)
 
 
@@ -153,7 +91,7 @@ def sweep(result: Comparison, path: Path) -> None:
     by_k = result.sweep()
     several = len({row.backbone for row in result.summary}) > 1
     lines = list(dict.fromkeys((row.backbone, row.shots) for row in result.summary))
-    figure = _figure(6.4, 5.6)
+    figure = figure_of(6.4, 5.6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.6, 1])
     ends: tuple[list[tuple[float, str, str]], ...] = ([], [])
     for number, (backbone, shots) in enumerate(lines):
@@ -174,14 +112,14 @@ def sweep(result: Comparison, path: Path) -> None:
             found.append((float(height), name, colour))
     below.set_ylim(bottom=0)
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
-    below.set_xlabel("frozen blocks, from the bottom", **_text())
+    below.set_xlabel("frozen blocks, from the bottom", **ink())
     for axes, label, names in zip(
         (above, below), ("accuracy, %", "seconds a fit"), ends, strict=True
     ):
-        axes.set_ylabel(label, **_text())
-        _plain(axes)
+        axes.set_ylabel(label, **ink())
+        plain(axes)
         _name_lines(axes, names)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _name_lines(axes: Any, ends: list[tuple[float, str, str]]) -> None:
@@ -198,7 +136,7 @@ def _name_lines(axes: Any, ends: list[tuple[float, str, str]]) -> None:
             xycoords=("axes fraction", "data"),
             va="center",
             annotation_clip=False,
-            **_text(color=colour, weight="bold"),
+            **ink(color=colour, weight="bold"),
         )
 
 
@@ -223,17 +161,9 @@ def spread(heights: Sequence[float], gap: float, low: float, high: float) -> lis
     return (isotonic_regression(wanted, y_min=low, y_max=top) + steps).tolist()  # type: ignore[no-any-return]
 
 
-def _plain(axes: Any) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
-    axes.tick_params(colors=INK)
-    axes.grid(axis="y", color="#e4e7eb", lw=0.8)
-    axes.set_axisbelow(True)
-
-
 def demo_picture(result: Comparison, data: Dataset, path: Path) -> None:
     """Draw the curves beside examples: what the backbone learned from, and the new pictures."""
-    figure = _figure(10.2, 3.6)
+    figure = figure_of(10.2, 3.6)
     left, right = np.ravel(np.asarray(figure.subfigures(1, 2, width_ratios=[1.45, 1])))
     _curves(left.subplots(), result)
     source, target = right.subfigures(2, 1)
@@ -241,11 +171,11 @@ def demo_picture(result: Comparison, data: Dataset, path: Path) -> None:
     chosen = [int(np.flatnonzero(data.labels == c)[row]) for row in range(2) for c in range(10)]
     pictures = [np.asarray(decode(data.content(i), 1)) for i in chosen]
     _sheet(target, pictures, "carried over to: handwritten digits")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _sheet(part: Any, pictures: Sequence[npt.NDArray[np.uint8]], title: str) -> None:
-    part.suptitle(title, fontsize=10, **_text())
+    part.suptitle(title, fontsize=10, **ink())
     for axes, picture in zip(part.subplots(2, 10).flat, pictures, strict=True):
         axes.imshow(np.squeeze(picture), cmap="gray", vmin=0, vmax=255)
         axes.axis("off")
@@ -295,17 +225,17 @@ def beside(kernels: dict[str, npt.NDArray[np.float32]], path: Path) -> None:
     shown = {name: min(64, len(kernel)) for name, kernel in kernels.items()}
     columns = 8 if max(shown.values()) <= 32 or len(kernels) > 2 else 12
     rows = -(-max(shown.values()) // columns)
-    figure = _figure(max(9.6, 4.2 * len(kernels)), 0.42 * rows + 1.0)
+    figure = figure_of(max(9.6, 4.2 * len(kernels)), 0.42 * rows + 1.0)
     top = max(float(np.abs(kernel).max()) for kernel in kernels.values()) or 1.0
     parts = np.ravel(np.asarray(figure.subfigures(1, len(kernels), wspace=0.04)))
     for part, (title, kernel) in zip(parts, kernels.items(), strict=True):
-        part.suptitle(title, fontsize=11, **_text())
+        part.suptitle(title, fontsize=11, **ink())
         grid = part.subplots(rows, columns, squeeze=False).flat
         for number, axes in enumerate(grid):
             axes.axis("off")
             if number < shown[title]:
                 _kernel(axes, kernel[number], top)
-    _save(figure, path)
+    save(figure, path)
 
 
 def batch(rows: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]], path: Path) -> None:
@@ -316,7 +246,7 @@ def batch(rows: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]], path: Pat
         path: PNG to write.
     """
     columns = max(len(views) for _, views in rows)
-    figure = _figure(1.3 * columns + 1.6, 1.35 * len(rows) + 0.3)
+    figure = figure_of(1.3 * columns + 1.6, 1.35 * len(rows) + 0.3)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for number, (name, views) in enumerate(rows):
         for column, axes in enumerate(grid[number]):
@@ -324,12 +254,12 @@ def batch(rows: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]], path: Pat
             if column < len(views):
                 _pixels(axes, views[column])
             if number == 0:
-                axes.set_title("as it is" if column == 0 else f"view {column}", **_text(size=9))
+                axes.set_title("as it is" if column == 0 else f"view {column}", **ink(size=9))
         said = readable(name, f"item {number + 1}")
         first, said = grid[number][0], shorten(said, 18, placeholder="…")
         how = {"ha": "right", "va": "center", "transform": first.transAxes}
-        first.text(-0.1, 0.5, said, **how, **_text(size=9))
-    _save(figure, path)
+        first.text(-0.1, 0.5, said, **how, **ink(size=9))
+    save(figure, path)
 
 
 def _pixels(axes: Any, picture: npt.NDArray[np.uint8]) -> None:
@@ -351,14 +281,14 @@ def errors(rows: Sequence[dict[str, Any]], root: Path, path: Path) -> int:
     shown = list(rows[:24])
     columns = min(6, max(1, len(shown)))
     lines = -(-max(1, len(shown)) // columns)
-    figure = _figure(1.9 * columns, 2.3 * lines)
+    figure = figure_of(1.9 * columns, 2.3 * lines)
     found = 0
     grid = figure.subplots(lines, columns, squeeze=False).flat
     for number, axes in enumerate(grid):
         axes.axis("off")
         if number < len(shown):
             found += _error(axes, shown[number], root)
-    _save(figure, path)
+    save(figure, path)
     return found
 
 
@@ -377,7 +307,7 @@ def _error(axes: Any, row: dict[str, Any], root: Path) -> bool:
     said = readable(_short(row["predicted"]), "another class")
     true = readable(_short(row["label"]), "its class")
     sure = f" {100 * row['probability']:.0f} %" if "probability" in row else ""
-    axes.set_title(f"{said}{sure}\nis: {true}", fontsize=8, **_text())
+    axes.set_title(f"{said}{sure}\nis: {true}", fontsize=8, **ink())
     try:
         picture: Any = decode(file_content(_below(root, row["item"]), "image"), shorter=160)
     except (OSError, ItemError):
@@ -387,99 +317,6 @@ def _error(axes: Any, row: dict[str, Any], root: Path) -> bool:
     return True
 
 
-PICKED = 12
-"""Classes that have a colour in a map of items; of more, those with the most mistakes."""
-
-
-def embedding(
-    points: npt.NDArray[np.float64],
-    labels: npt.NDArray[np.int64],
-    classes: Sequence[str],
-    path: Path,
-    *,
-    wrong: npt.NDArray[np.bool_] | None = None,
-    trained: npt.NDArray[np.bool_] | None = None,
-    title: str = "",
-) -> list[str]:
-    """Draw ``points``, shape (N, 2), coloured by class, and return the classes in colour.
-
-    Args:
-        points: where the items lie.
-        labels: shape (N,), what each is, index into ``classes``.
-        classes: their names.
-        path: PNG to write.
-        wrong: shape (N,), which of them are taken for something else; they are crosses.
-        trained: shape (N,), which of them were trained on; they are pale and small.
-        title: above the picture.
-    """
-    nowhere = np.zeros(len(labels), np.bool_)
-    wrong, trained = (nowhere if one is None else one for one in (wrong, trained))
-    picked = _picked(labels, wrong & ~trained)
-    figure = _figure(9.2, 5.6)
-    axes = figure.subplots()
-    for label in [-1, *picked]:
-        of_it = labels == label if label >= 0 else ~np.isin(labels, picked)
-        colour = COLOURS[picked.index(label)] if label >= 0 else OTHERS
-        for mine, how in (
-            (trained, {"s": 9, "alpha": 0.45, "lw": 0, "zorder": 2}),
-            (~trained & ~wrong, {"s": 26, "alpha": 0.9, "lw": 0.7, "ec": INK, "zorder": 3}),
-            (~trained & wrong, {"s": 34, "marker": "x", "lw": 1.6, "zorder": 4}),
-        ):
-            axes.scatter(*points[of_it & mine].T, color=colour, **how)
-    others = len(np.unique(labels)) - len(picked)
-    _legends(axes, [_counted(c, classes, labels, wrong & ~trained) for c in picked], others)
-    if title:
-        axes.set_title(title, loc="left", **_text(size=10))
-    axes.set_xlabel("first principal component", **_text())
-    axes.set_ylabel("second", **_text())
-    _plain(axes)
-    _save(figure, path)
-    return [classes[c] for c in picked]
-
-
-OTHERS = "#c3cad2"
-"""The colour of classes that have none of their own."""
-
-
-def _picked(labels: npt.NDArray[np.int64], wrong: npt.NDArray[np.bool_]) -> list[int]:
-    """Return the classes that are there; of many, those with the most mistakes, the worst first."""
-    present, sizes = np.unique(labels, return_counts=True)
-    if len(present) <= PICKED:
-        return [int(c) for c in present]
-    lost = np.array([wrong[labels == c].sum() for c in present])
-    order = np.lexsort((present, sizes, -lost))[:PICKED]
-    return [int(present[i]) for i in order]
-
-
-def _counted(
-    c: int,
-    classes: Sequence[str],
-    labels: npt.NDArray[np.int64],
-    wrong: npt.NDArray[np.bool_],
-) -> str:
-    name = shorten(readable(classes[c], f"class {c}"), 30, placeholder="…")
-    lost = int(wrong[labels == c].sum())
-    return f"{name} ({lost} wrong)" if lost else name
-
-
-def _legends(axes: Any, names: Sequence[str], others: int) -> None:
-    """Write beside the picture which colour is which class, and which mark says what."""
-    colours = [*zip(names, COLOURS, strict=False)]
-    colours += [(f"{others} other classes", OTHERS)] if others else []
-    marks = {
-        "trained on": {"marker": "o", "ms": 3, "alpha": 0.45, "mew": 0},
-        "not trained on": {"marker": "o", "ms": 5, "mec": INK, "mew": 0.7},
-        "taken for another": {"marker": "x", "ms": 6, "mew": 1.6},
-    }
-    how: dict[str, Any] = {"ls": ""}
-    dots = [Line2D([], [], marker="o", color=colour, label=n, **how) for n, colour in colours]
-    dots += [Line2D([], [], color=QUIET, label=name, **how, **one) for name, one in marks.items()]
-    family = {"family": [name for name, _ in _fonts()], "size": 9}
-    axes.legend(
-        handles=dots, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, prop=family
-    )
-
-
 def boxes(dataset: Dataset, outputs: npt.NDArray[np.float32], path: Path) -> None:
     """Draw the pictures of ``dataset`` with their boxes dashed, and likely ``outputs`` solid.
 
@@ -487,12 +324,12 @@ def boxes(dataset: Dataset, outputs: npt.NDArray[np.float32], path: Path) -> Non
     """
     columns = min(4, max(1, len(dataset)))
     rows = -(-max(1, len(dataset)) // columns)
-    figure = _figure(2.6 * columns, 2.8 * rows)
+    figure = figure_of(2.6 * columns, 2.8 * rows)
     for index, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
         if index < len(dataset):
             _boxed(axes, dataset, index, outputs[index])
-    _save(figure, path)
+    save(figure, path)
 
 
 def _boxed(axes: Any, dataset: Dataset, index: int, found: npt.NDArray[np.float32]) -> None:
@@ -500,7 +337,7 @@ def _boxed(axes: Any, dataset: Dataset, index: int, found: npt.NDArray[np.float3
     longer, names = max(picture.shape[:2]), dataset.classes
     axes.imshow(picture)
     title = readable(dataset.names[index], f"picture {index + 1}")[-30:]
-    axes.set_title(title, fontsize=7, **_text())
+    axes.set_title(title, fontsize=7, **ink())
     drawn = [(one, "--", "") for one in things(dataset.labels[index])]
     sure = [one for one in things(found) if one[5] >= SURE]
     for one, style, said in drawn + [(one, "-", f" {one[5]:.2f}") for one in sure]:
@@ -511,4 +348,4 @@ def _boxed(axes: Any, dataset: Dataset, index: int, found: npt.NDArray[np.float3
         if said:
             ground = {"facecolor": colour, "edgecolor": "none", "pad": 0.6}
             name = readable(names[label], f"class {label}") + said
-            axes.text(left, top, name, fontsize=6, va="bottom", bbox=ground, **_text(color="white"))
+            axes.text(left, top, name, fontsize=6, va="bottom", bbox=ground, **ink(color="white"))

@@ -17,6 +17,7 @@ from headstart.data.reading import read
 from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BundleError, DataError, UsageError, unknown
 from headstart.report import pictures
+from headstart.report.maps import embedding
 from headstart.report.terminal import mistake
 from headstart.settings.table import Showing
 from headstart.settings.taking import takes
@@ -131,7 +132,7 @@ def _embedding(bundle: Bundle, given: Path | None, out: Path) -> dict[str, Any]:
     lost = int((wrong & ~mine).sum())
     told = f"{n} items, {new} of them not trained on: of these {lost} taken for another"
     how = {"wrong": wrong, "trained": mine, "title": told}
-    picked = pictures.embedding(points, labels, names, out, **how)
+    picked = embedding(points, labels, names, out, **how)
     lines = [told, f"two principal components hold {100 * share:.0f} % of the variance"]
     if len(picked) < len(np.unique(labels)):
         lines.append(f"in colour, with the most mistakes: {', '.join(picked)}")
