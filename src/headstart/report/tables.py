@@ -301,8 +301,8 @@ def _lost(result: Comparison) -> None:
     if not known:
         return
     task, first = find(result.task), known[0][1]
-    _print(f"lost on {first.probe} ({first.n} held-out items), where a head on the features")
-    _print("of the backbone as it was was right before:")
+    say(f"lost on {first.probe} ({first.n} held-out items), where a head on the features")
+    say("of the backbone as it was was right before:")
     rows = [
         [str(row.shots), row.backbone, row.strategy, task.shown(one.before), task.shown(one.lost),
          task.shown_span(one.low, one.high)]
