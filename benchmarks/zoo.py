@@ -4,9 +4,10 @@ The smallest network of every family of timm and torchvision, and tiny encoders 
 with random weights. Prints one line a network: cuts strictly inside it, seconds to find and to
 prove them, the largest difference to the whole forward at any of them, relative to the largest
 feature. With ``--fit`` also whether frozen and partial fits of 40 items, saved and loaded, answer
-as before. The last lines count.
+as before, on pictures of 96 pixels where the network reads these, else of its own size. The last
+lines count.
 
-    python benchmarks/zoo.py [--only WORD] [--fit] [--kept FILE [--minutes M]]
+    python benchmarks/zoo.py [--only WORD] [--fit [alone]] [--kept FILE [--minutes M]]
 
 It takes hours where pictures are large; ``--kept`` lets it be done in pieces.
 """
@@ -30,7 +31,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from headstart.errors import HeadstartError
+
 Line = dict[str, Any]
+
+SIDE = 96
+"""Of the pictures that are fitted."""
 
 TORCHVISION = [
     *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3"),
@@ -146,26 +152,37 @@ def cuts(name: str) -> tuple[int, float, float, float]:
     return n - 1, found, max(proven, 0.0), worst
 
 
-def fits(name: str, data: Path, work: Path) -> str:
-    """Return "" if frozen and partial fits answer after loading as before; else what went wrong."""
+def small(name: str) -> int | None:
+    """Return a side of pictures that costs little, where the network reads it; None for its own."""
+    from headstart.backbones.build import check_size
+    from headstart.backbones.registry import resolve
+
+    try:
+        check_size(resolve(name).with_image_size(SIDE))
+    except HeadstartError:
+        return None
+    return SIDE
+
+
+def fits(name: str, data: Path, work: Path, **reading: Any) -> str:
+    """Return "same answers" of frozen and partial fits once loaded; else what went wrong."""
     import headstart
     from headstart import bundle
 
     steps: dict[str, Any] = {"epochs": 1, "batch": 8}
     for strategy, options in (("frozen", {}), ("partial:-2", steps)):
         out = work / strategy.replace(":", "")
+        how: dict[str, Any] = {"backbone": name, "strategy": strategy, "out": out, "device": "cpu"}
         try:
             items = [str(p) for p in sorted(data.rglob("*.png"))[:6]] or ["w1 w2 w3", "w8 w9"]
-            result = headstart.fit(
-                data, backbone=name, strategy=strategy, out=out, device="cpu", **options
-            )
+            result = headstart.fit(data, **how, **options, **reading)
             first = [one["probability"] for one in result.fitted.model.predict(items)]
             again = [one["probability"] for one in bundle.load(out).predict(items)]
             if not np.allclose(first, again, atol=1e-4):
                 return f"{strategy}: other answers after loading"
         except Exception as error:
             return f"{strategy}: {type(error).__name__}: {str(error)[:150]}"
-    return ""
+    return "same answers"
 
 
 def pictures(root: Path) -> Path:
@@ -205,19 +222,24 @@ class Notices(logging.Handler):
             self.said.append(text)
 
 
-def measured(library: str, short: str, name: Callable[[], str], data: Path | None) -> Line:
-    """Return the line of a network; with ``data`` it is fitted too."""
+def measured(
+    library: str, short: str, name: Callable[[], str], data: Path | None, *, cut: bool
+) -> Line:
+    """Return the line of a network: its cuts if asked for, and with ``data`` whether it fits."""
     line: Line = {"library": library, "network": short}
     start = time.perf_counter()
     try:
         found = name()
-        inside, seconds, proof, worst = cuts(found)
-        line |= {"cuts": inside, "find": round(seconds, 2), "prove": round(proof, 2)}
-        line["difference"] = float(f"{worst:.1e}")
+        if cut:
+            inside, seconds, proof, worst = cuts(found)
+            line |= {"cuts": inside, "find": round(seconds, 2), "prove": round(proof, 2)}
+            line["difference"] = float(f"{worst:.1e}")
         if data is not None:
             with tempfile.TemporaryDirectory() as work:
                 os.environ["HEADSTART_HOME"] = f"{work}/home"
-                line["fit"] = fits(found, data, Path(work)) or "same answers"
+                side = small(found) if library != "transformers" else None
+                reading = {"image_size": side} if side else {}
+                line |= {"fit": fits(found, data, Path(work), **reading), **reading}
     except Exception as error:
         line["error"] = f"{type(error).__name__}: {str(error)[:200]}"
     return line | {"seconds": round(time.perf_counter() - start, 1)}
@@ -228,8 +250,10 @@ def counts(lines: Iterable[Line]) -> Counter[str]:
     totals: Counter[str] = Counter()
     for line in lines:
         library, inside = line["library"], line.get("cuts", 0)
-        totals[f"{library}: four cuts that hold"] += inside >= 4 and line["difference"] < 1e-4
-        totals[f"{library}: found in a second"] += line.get("find", 1) < 1
+        if "cuts" in line or "error" in line:
+            holds = inside >= 4 and line["difference"] < 1e-4
+            totals[f"{library}: four cuts that hold"] += holds
+            totals[f"{library}: found in a second"] += line.get("find", 1) < 1
         if "fit" in line:
             totals[f"{library}: fits"] += line["fit"] == "same answers"
         totals[f"{library}: networks"] += 1
@@ -240,7 +264,7 @@ def main() -> None:
     """Print one line a network, and the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="networks with this word in library and name")
-    parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--fit", nargs="?", const="too", choices=("too", "alone"))
     parser.add_argument("--names", type=Path, default=Path("zoo-names.txt"))
     parser.add_argument("--kept", type=Path, help="lines are added here, and none is made twice")
     parser.add_argument("--minutes", type=float, default=1e9, help="no new network after these")
@@ -270,7 +294,7 @@ def main() -> None:
             log = logging.getLogger("headstart")
             log.addHandler(notices := Notices())
             items = (texts if library == "transformers" else data) if given.fit else None
-            line = measured(library, short, name, items)
+            line = measured(library, short, name, items, cut=given.fit != "alone")
             log.removeHandler(notices)
             line |= {"notices": notices.said} if notices.said else {}
             lines.append(line)

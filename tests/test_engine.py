@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +115,41 @@ def test_a_graph_that_answers_otherwise_is_not_kept_and_torch_takes_over(
     assert not list((headstart_home / "graphs").glob("*.onnx"))
 
 
-@pytest.mark.slow
+def test_an_exporter_that_cannot_go_on_prints_no_graph(capfd: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    class Pooled(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.adaptive_avg_pool2d(x.float(), 7)
+
+    print("before", flush=True)
+    with pytest.raises(torch.onnx.errors.OnnxExporterError), module._quiet():
+        print("nobody asked")
+        module._written(Pooled(), resolve("glyphs").preprocess, dynamo=False)
+    with suppress(TypeError):
+        ctypes.CDLL(None).fflush(None)  # what native code has printed and not written
+    print("after", flush=True)
+    out, err = capfd.readouterr()
+    assert (out, err) == ("before\nafter\n", "")
+
+
+def test_an_engine_says_nothing_beside_its_error(capfd: pytest.CaptureFixture[str]) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 4])
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [2, 4])
+    node = helper.make_node("Reshape", ["x", "shape"], ["y"])
+    graph = helper.make_graph([node], "two items alone", [x], [y], [shape])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    run = module.onnx_engine(model.SerializeToString())
+    with pytest.raises(Exception, match="Reshape"):
+        run((np.zeros((3, 4), np.float32),))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_the_newer_exporter_writes_one_file(
     monkeypatch: pytest.MonkeyPatch, headstart_home: Path
 ) -> None:

@@ -134,7 +134,7 @@ def filled(folder: Path) -> Iterator[Path]:
         yield begun
         _sync(begun)
         begun.rename(folder / DONE)
-        _sync_folder(folder)
+        sync_names(folder)
         _finish(folder)
     finally:
         shutil.rmtree(begun, ignore_errors=True)
@@ -158,7 +158,7 @@ def _finish(folder: Path) -> None:
             shutil.rmtree(target)
         path.replace(target)
     done.rmdir()
-    _sync_folder(folder)
+    sync_names(folder)
 
 
 def _sweep(folder: Path) -> None:
@@ -178,11 +178,12 @@ def _sync(folder: Path) -> None:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-        _sync_folder(Path(at))
+        sync_names(Path(at))
 
 
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # not every system can
+def sync_names(folder: Path) -> None:
+    """Make the names in ``folder`` last through a power cut, where the system can do that."""
+    with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

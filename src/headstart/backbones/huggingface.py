@@ -256,10 +256,10 @@ def describe(folder: Path) -> dict[str, Any]:
     }
 
 
-def tokenize(folder: Path, facts: dict[str, Any], *, clean: bool = False) -> Tokenize:
+def tokenize(folder: Path, facts: dict[str, Any]) -> Tokenize:
     """Return the preprocessing of the encoder in ``folder``; ``facts`` are from `describe`.
 
-    Texts are not cleaned by default: preprocessing belongs to the encoder, and it learned without.
+    Texts are not cleaned: preprocessing belongs to the encoder, and it learned without.
 
     Raises:
         BackboneError: there is no tokenizer that can be read.
@@ -268,7 +268,7 @@ def tokenize(folder: Path, facts: dict[str, Any], *, clean: bool = False) -> Tok
     pad_id = facts["config"].get("pad_token_id")
     try:
         text = path.read_bytes().decode("utf-8") if path.is_file() else _converted(folder)
-        made = Tokenize(text, facts["max_length"], max(0, pad_id or 0), clean)
+        made = Tokenize(text, facts["max_length"], max(0, pad_id or 0), clean=False)
         made.encode([""])
     except Exception as error:  # both libraries raise anything
         raise BackboneError(

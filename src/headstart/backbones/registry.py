@@ -134,12 +134,12 @@ def _looked_for(name: str) -> list[str]:
     ]
 
 
-def resolve_all(name: str, *, random: bool = False, seed: int = 0) -> tuple[Entry, ...]:
+def resolve_all(name: str, *, seed: int = 0) -> tuple[Entry, ...]:
     """Return the entries of ``x+y``: backbones whose features are joined, all of one kind."""
     parts = [part.strip() for part in name.split("+")]
     if not all(parts):
         raise BackboneError(f"'{name}' names an empty backbone; write x, or x+y to join two.")
-    found = tuple(resolve(part, random=random, seed=seed) for part in parts)
+    found = tuple(resolve(part, seed=seed) for part in parts)
     if len({entry.kind for entry in found}) > 1:
         raise BackboneError(f"'{name}' joins backbones for pictures with backbones for texts.")
     return found

@@ -16,19 +16,20 @@ from headstart.data.pictures.images import Preprocess
 from headstart.errors import BackboneError
 
 
-def build(entry: Entry, *, seed: int = 0, channels: int | None = None) -> Backbone:
+def build(entry: Entry, *, seed: int = 0) -> Backbone:
     """Return the backbone that ``entry`` describes, in eval mode, its head taken off.
+
+    Where the weights were trained on pictures of other channels, the first convolution is adapted.
 
     Args:
         entry: which network, weights and preprocessing.
         seed: of random weights, when the entry has no weights file.
-        channels: of the pictures; when it differs from what the weights were trained on, the
-            first convolution is adapted. Default: the channels of the entry's preprocessing.
 
     Raises:
         BackboneError: the weights do not fit the architecture; names the first tensors that do not.
     """
-    wanted = channels or _preprocess(entry).channels
+    prepared = _preprocess(entry)
+    wanted = prepared.channels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = _network(entry)
@@ -42,7 +43,6 @@ def build(entry: Entry, *, seed: int = 0, channels: int | None = None) -> Backbo
         if entry.weights:
             _load(net, entry, tensors)
         surgery.fit_channels(net, wanted)
-    prepared = _preprocess(entry.with_channels(wanted))
     start, size = Normalise(prepared.mean, prepared.std), (wanted, *prepared.size)
     known = Known(entry.network, entry.library, size)
     backbone = Backbone(net, features, start, n_features, size=size, known=known)

@@ -9,10 +9,11 @@ answers. Before it is kept, its answers are compared with torch's at several bat
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,8 @@ def onnx_engine(graph: Path | bytes, *, alone: bool = False) -> Engine:
     options.intra_op_num_threads = os.cpu_count() or 1
     # Spinning workers would take the cores away from the threads that decode.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if alone else "0")
-    options.log_severity_level = 3
+    # What it would print of an error is in the exception that it raises.
+    options.log_severity_level = 4
     source = graph if isinstance(graph, bytes) else str(graph)
     session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
@@ -282,7 +284,7 @@ def difference(expected: Engine, got: Engine, preprocess: Preprocess | Tokenize)
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
+def _quiet() -> Iterator[None]:
     """Keep the exporters' notes to developers off the user's screen."""
     import logging
     import warnings
@@ -291,8 +293,30 @@ def _quiet() -> Any:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(None):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(None), _shut_stdout():
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _shut_stdout() -> Iterator[None]:
+    """Drop what native code prints: torch writes a whole graph to stdout where it cannot go on."""
+    flush: Any = lambda _: None  # noqa: E731
+    with contextlib.suppress(OSError, TypeError):  # a system without one library of its own
+        flush = ctypes.CDLL(None).fflush
+    try:
+        kept = os.dup(1)
+    except OSError:  # closed already
+        yield
+        return
+    flush(None)  # of all that was printed before, and below of what is dropped
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        flush(None)
+        os.dup2(kept, 1)
+        os.close(kept)

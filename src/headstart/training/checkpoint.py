@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from headstart.errors import UsageError
+from headstart.place import sync_names
 from headstart.progress import log
 from headstart.settings.groups import Options
 from headstart.settings.option import other_settings
@@ -102,7 +102,7 @@ class Checkpoints:
             path = self._next()
             with written_aside(path) as aside:
                 save_file(plain, aside, {"checkpoint": text, "digest": _digest(text, plain)})
-            _sync(self.folder)
+            sync_names(self.folder)
         except (OSError, SafetensorError) as error:
             if not self._failing:
                 log.warning("no checkpoint can be kept in %s (%s); going on", self.folder, error)
@@ -191,16 +191,6 @@ def _read(path: Path) -> tuple[dict[str, Any], Saved]:
     content = json.loads(text)
     run = {"format": content["format"], **content["run"]}
     return run, Saved(tensors, content["facts"], path)
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in ``folder`` last through a power cut, where the system can do that."""
-    with suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
 
 
 def random_state() -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from headstart.data.tables import delimited
 from headstart.data.tables.delimited import SAMPLE, Delimited, Rows
 from headstart.data.texts import encoding
+from headstart.data.texts.encoding import is_number
 from headstart.errors import DataError, ItemError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def looks_like_header(rows: Rows) -> bool:
     False
     """
     names = [(name or "").strip() for name in rows[0]]
-    if not any(names) or any(len(name) > _LONGEST_NAME or _is_number(name) for name in names):
+    if not any(names) or any(len(name) > _LONGEST_NAME or is_number(name) for name in names):
         return False
     below = list(zip(*rows[1:], strict=True)) or [()] * len(names)
     return all(
@@ -145,18 +146,10 @@ def _csv(path: Path, is_header: Callable[[Rows], bool], encoding_: str | None) -
     return Table(path, source.names, sample, source.first_row, source.pieces, source.bad)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _says_nothing(column: Sequence[str | None]) -> bool:
     """Return whether all cells are blank, or numbers that each come once."""
     cells = [cell for cell in column if cell]
-    return len(set(cells)) == len(cells) and all(map(_is_number, cells))
+    return len(set(cells)) == len(cells) and all(map(is_number, cells))
 
 
 def distinct(names: Iterable[str | None]) -> tuple[str, ...]:

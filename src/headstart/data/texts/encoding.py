@@ -213,3 +213,16 @@ def _looks_foreign(sample: bytes) -> bool:
     runs = _RUN.findall(sample)
     long = sum(len(run) for run in runs if len(set(run)) > 2)
     return long >= _FOREIGN and 2 * long > sum(map(len, runs))
+
+
+def is_number(cell: str | bytes) -> bool:
+    """Return whether a cell says a number.
+
+    >>> is_number("1e-3"), is_number("3 stars")
+    (True, False)
+    """
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

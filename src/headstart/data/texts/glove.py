@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from headstart.data.texts.encoding import is_number
 from headstart.data.texts.tokens import Row
 from headstart.errors import DataError
 
@@ -82,7 +83,7 @@ def _parts(path: Path, number: int, line: bytes, width: int) -> tuple[str, list[
     """Return the word of a line and the ``width`` fields after it."""
     word, *fields = line.rstrip(b"\r\n ").rsplit(b" ", width)
     # A word with spaces does not end in a number; one that seems to is a number too many.
-    if len(fields) != width or (b" " in word and _is_number(word.rpartition(b" ")[2])):
+    if len(fields) != width or (b" " in word and is_number(word.rpartition(b" ")[2])):
         found = len(line.rstrip(b"\r\n ").split(b" ")) - 1
         raise DataError(
             f"{path}, line {number}: {found} numbers, but the lines before have {width}. The file "
@@ -92,14 +93,6 @@ def _parts(path: Path, number: int, line: bytes, width: int) -> tuple[str, list[
         return word.decode("utf-8"), fields
     except UnicodeDecodeError as error:
         raise DataError(f"{path}, line {number}: {line[:40]!r} is not UTF-8.") from error
-
-
-def _is_number(field: bytes) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
 
 
 def _numbers(path: Path, number: int, fields: list[bytes]) -> npt.NDArray[np.float32]:
