@@ -22,7 +22,9 @@ from headstart.data.tables import stream as tables
 from headstart.errors import DataError, UsageError
 
 SIGNS = st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff")
-TEXTS = st.text(SIGNS | st.sampled_from('",;\t|\n\r \\x'))
+TEXTS = st.text(SIGNS | st.sampled_from('",;\t|\n\r \\x')).filter(
+    lambda text: text.strip().lower() not in ("nan", "<na>")  # which a table has for no text
+)
 LABELS = ["no", "yes", "好"]
 ROWS = st.lists(st.tuples(st.sampled_from(LABELS), TEXTS), min_size=1, max_size=12)
 
