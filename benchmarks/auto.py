@@ -1,6 +1,6 @@
 """What `--strategy auto` picks, against every single strategy on the same labels.
 
-python benchmarks/auto.py OUT.jsonl [--sets NAME,...] [--shots 8,32,128] [--draws 2]
+python benchmarks/auto.py OUT.jsonl [--sets NAME,...] [--shots 8,32,128] [--draws 2] [--ways W,...]
 python benchmarks/auto.py OUT.jsonl --table
 
 Six sets, 250 test items each, paired draws of labels. A row that is in OUT is not measured again,
@@ -96,6 +96,7 @@ def main() -> None:
     asked.add_argument("--sets", default=",".join(SETS))
     asked.add_argument("--shots", default="8,32,128")
     asked.add_argument("--draws", type=int, default=2)
+    asked.add_argument("--ways", default="")
     asked.add_argument("--table", action="store_true")
     one = asked.parse_args()
     lines = one.out.read_text().splitlines() if one.out.exists() else []
@@ -105,7 +106,7 @@ def main() -> None:
         sizes = [int(size) for size in one.shots.split(",")]
         kept: dict[str, headstart.Dataset] = {}
         for cell in cells(one.sets.split(","), sizes, one.draws):
-            if cell in have:
+            if cell in have or one.ways and cell[3] not in one.ways.split(","):
                 continue
             name = cell[0]
             if name not in kept:

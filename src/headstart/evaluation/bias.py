@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from headstart.evaluation.luck import Sample, interval
+
+Means = npt.NDArray[np.float64]
 
 CHOICES = 1000
 """Random choices of the items, on each of which the best is chosen anew."""
@@ -32,7 +35,13 @@ class Corrected:
     uncorrected: float
 
 
-def corrected(samples: list[Sample], chosen: int, *, seed: int = 0) -> Corrected:
+def corrected(
+    samples: list[Sample],
+    chosen: int,
+    *,
+    seed: int = 0,
+    believed: Callable[[Means], Means] | None = None,
+) -> Corrected:
     """Return the estimate for the one that was ``chosen`` among ``samples`` by its answers.
 
     The choice is bootstrapped over the items: the best on a random choice of them is measured on
@@ -44,6 +53,8 @@ def corrected(samples: list[Sample], chosen: int, *, seed: int = 0) -> Corrected
         samples: scores on the same N items.
         chosen: place of the one that is taken.
         seed: of the random choices.
+        believed: from the means of all to what is thought of them, by which one is chosen; None
+            for the means themselves.
 
     >>> rng = np.random.default_rng(0)
     >>> luck = [Sample((rng.random((1, 60)) < 0.5).astype(float), 50) for _ in range(30)]
@@ -54,14 +65,14 @@ def corrected(samples: list[Sample], chosen: int, *, seed: int = 0) -> Corrected
     """
     means = np.stack([one.scores.mean(axis=0) for one in samples])
     own = interval(samples[chosen])
-    taken = own.mean - _out_of_bag(means, seed) if min(means.shape) > 1 else 0.0
+    taken = own.mean - _out_of_bag(means, believed, seed) if min(means.shape) > 1 else 0.0
     estimate, low, high = (one - taken for one in own)
     if samples[chosen].share:
         estimate, low, high = (min(1.0, max(0.0, one)) for one in (estimate, low, high))
     return Corrected(chosen, estimate, min(low, estimate), max(high, estimate), own.mean)
 
 
-def _out_of_bag(means: npt.NDArray[np.float64], seed: int) -> float:
+def _out_of_bag(means: Means, believed: Callable[[Means], Means] | None, seed: int) -> float:
     """Return the mean score, on the items left out, of the best on those that were drawn."""
     n = means.shape[1]
     rng = np.random.default_rng(seed)
@@ -70,6 +81,7 @@ def _out_of_bag(means: npt.NDArray[np.float64], seed: int) -> float:
         times = np.bincount(rng.integers(0, n, n), minlength=n)
         left = times == 0
         if left.any():
-            best = int((means @ times).argmax())
+            drawn = means @ times / n
+            best = int((drawn if believed is None else believed(drawn)).argmax())
             values.append(float(means[best, left].mean()))
     return float(np.mean(values))

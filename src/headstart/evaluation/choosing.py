@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headstart.evaluation.advice import Advice, Floor, Forecast, Goal
+from headstart.evaluation.belief import belief
 from headstart.evaluation.bias import Corrected, corrected
 from headstart.evaluation.luck import Sample, gap, paired
 from headstart.evaluation.runs import Cell, Run, samples
@@ -40,10 +41,16 @@ class Choice:
     cheap: tuple[Cell, float, float] | None
 
 
-def choose(runs: Sequence[Run], task: Task) -> Choice:
+def choose(runs: Sequence[Run], task: Task, *, thrifty: bool = True) -> Choice:
     """Return the best cell of the most labels, or the cheapest that is hardly apart from it.
 
     Cells with fewer runs than half of the others' are not looked at.
+
+    Args:
+        runs: all of them.
+        task: what was predicted.
+        thrifty: take the cheapest of those that are hardly apart; without, the one that is
+            believed to be best, whatever it costs, see `headstart.evaluation.belief`.
     """
     every = samples(runs, task.share)
     trained = max(one.trained for one in every.values())
@@ -51,13 +58,14 @@ def choose(runs: Sequence[Run], task: Task) -> Choice:
     most = max(len(one.scores) for one in found.values())
     found = {cell: one for cell, one in found.items() if 2 * len(one.scores) >= min(most, 2)}
     price = {cell: _price(runs, cell) for cell in found}
-    best = max(found, key=lambda cell: found[cell].mean)
-    cell = min(
-        (c for c in found if c == best or _close(found[best], found[c], price[best], price[c])),
-        key=lambda c: price[c],
-    )
-    cells = list(found)
-    estimate = corrected(paired([*found.values()]), cells.index(cell))
+    cells, believed = list(found), None if thrifty else belief(found)
+    means = np.array([one.mean for one in found.values()])
+    best = cells[int((means if believed is None else believed(means)).argmax())]
+    cell = best
+    if thrifty:
+        near = [c for c in cells if _close(found[best], found[c], price[best], price[c])]
+        cell = min([best, *near], key=lambda c: price[c])
+    estimate = corrected(paired([*found.values()]), cells.index(cell), believed=believed)
     tenth = [c for c in found if price[c] <= TENTH * price[cell]]
     cheap = max(tenth, key=lambda c: found[c].mean, default=None)
     rest = (cheap, found[cheap].mean, price[cheap]) if cheap else None

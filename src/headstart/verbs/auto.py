@@ -27,7 +27,7 @@ from headstart.tasks.task import Targets
 
 AUTO = "auto"
 
-CANDIDATES = ("frozen", "contrastive", "partial:-2", "warm")
+CANDIDATES = ("frozen", "lp-ft", "contrastive", "warm")
 """Ways that are far enough apart to be worth measuring, cheap ones first."""
 
 FOLDS, DRAWS = 4, 3
@@ -107,7 +107,7 @@ def decided(
         workers=1,
         moment=moment,
     )
-    choice = choose(result.runs, result.kind)
+    choice = choose(result.runs, result.kind, thrifty=False)
     backbone, way, _ = choice.cell
     one = choice.estimate
     spent, tried = time.monotonic() - start, len({row.cell for row in result.runs})
