@@ -63,7 +63,7 @@ def test_several_backbones_are_measured(glyph_graph: Any) -> None:
     )
     assert found.auto is not None and found.auto.tried == 1, "no time for more than one"
     found = headstart.fit(
-        noise(), strategy="auto", backbone="random:glyphs, glyphs", budget=60.0, epochs=1
+        noise(), strategy="auto", backbone="random:glyphs, glyphs", budget=900.0, epochs=1
     )
     assert found.auto is not None and found.auto.tried > 2
     assert found.auto.estimate <= found.auto.uncorrected + 0.02
