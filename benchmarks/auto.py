@@ -34,7 +34,10 @@ SETS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "ag_news": ("ag_news/train_text.csv", {"backbone": "minilm", "max_length": 48}, TEXTS),
     "imdb": ("imdb", {"backbone": "minilm", "max_length": 128}, TEXTS),
 }
-BUDGET = {8: "60s", 32: "90s", 128: "180s"}
+BUDGET = {
+    PICTURES: {8: "60s", 32: "90s", 128: "180s"},
+    TEXTS: {8: "150s", 32: "240s", 128: "300s"},
+}
 DRAWS_OF_COMPARE = 5
 
 
@@ -48,7 +51,7 @@ def cells(sets: list[str], shots: list[int], draws: int) -> Iterator[tuple[str, 
 
 def measured(data: headstart.Dataset, name: str, size: int, draw: int, way: str) -> dict[str, Any]:
     """One fit, as a row."""
-    options = SETS[name][1] | ({"budget": BUDGET[size]} if way == "auto" else {})
+    options = SETS[name][1] | ({"budget": BUDGET[SETS[name][2]][size]} if way == "auto" else {})
     one = headstart.fit(data, strategy=way, shots=size, seed=draw, **options).to_json()
     row = {"set": name, "shots": size, "draw": draw, "way": way, "accuracy": one["accuracy"]}
     if way == "auto":
