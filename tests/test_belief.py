@@ -44,7 +44,7 @@ def test_many_items_speak_for_themselves_and_few_do_not() -> None:
         means = np.array([one.mean for one in found.values()])
         believed = belief(found)(means)
         assert bool(abs(believed[1] - means[1]) < 0.01) is tells
-        assert bool(believed.argmax() == 0) is tells, "a few wrong answers do not outweigh other data"
+        assert bool(believed.argmax() == 0) is tells, "other data outweigh a few answers"
 
 
 def test_without_the_base_or_an_upper_end_the_means_stand() -> None:
