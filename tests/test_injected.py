@@ -238,3 +238,63 @@ def test_columns_stay_with_their_items(
     made = headstart.fit(tmp_path / "t.csv", columns="year", backbone="glyphs", device="cpu", **how)
     assert len(made.to_json()["skipped"]) == -(-2 * per_class // 7)
     assert made.accuracy == 1.0  # the pictures are noise; of the wrong rows it would be a half
+
+
+# -- the other doors ------------------------------------------------------------------------------
+
+
+def test_features_are_joined_with_the_columns_of_the_training_items(
+    glyph_graph: Path, tmp_path: Path
+) -> None:
+    import pyarrow.parquet as pq
+
+    path = halves(tmp_path, 40)
+    split = [line.split(",") for line in path.read_text().splitlines()]
+    held = {line[0] for line in split[1:] if int(line[1]) % 3 == 0}
+    rows = [",".join([*line, "split" if not i else "test" if line[0] in held else "train"])
+            for i, line in enumerate(split)]  # fmt: skip
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    how: dict[str, Any] = {"backbone": "glyphs", "device": "cpu", "image_column": "file"}
+    plain = headstart.features(path, out=tmp_path / "a.parquet", **how)
+    both = headstart.features(path, out=tmp_path / "b.parquet", columns="year,colour", **how)
+    assert both["n_features"] == plain["n_features"] + 3
+    one, other = (pq.read_table(tmp_path / f"{name}.parquet").to_pylist() for name in "ab")
+    years = {line[0]: int(line[1]) for line in split[1:]}
+    known = np.array([year for name, year in years.items() if name not in held])
+    for before, after in zip(one, other, strict=True):
+        vector = after["vector"]
+        np.testing.assert_array_equal(vector[:-3], before["vector"])
+        wanted = (years[Path(after["item"]).name] - known.mean()) / known.std()
+        assert vector[-3] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_adapt_takes_the_columns_of_both_domains(glyph_graph: Path, tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir(), (tmp_path / "t").mkdir()
+    source, target = halves(tmp_path / "s", 120), halves(tmp_path / "t", 80)
+    how: dict[str, Any] = {"image_column": "file", "label_column": "label", "method": "norm"}
+    plain = headstart.adapt(source, target, **how).to_json()["accuracy"]
+    both = headstart.adapt(source, target, columns="year", out=tmp_path / "out", **how)
+    found = both.to_json()["accuracy"]
+    assert plain < 0.75 < 0.9 < found
+    figures, _ = headstart.evaluate(tmp_path / "out", target)
+    assert figures.value > 0.9
+    with pytest.raises(UsageError, match="adapt reads them with 'frozen'"):
+        headstart.adapt(source, target, columns="year", strategy="warm", **how)
+
+
+def test_an_estimator_takes_columns_of_a_frame(glyph_graph: Path, tmp_path: Path) -> None:
+    import pandas
+    from sklearn.model_selection import cross_val_score
+
+    frame = pandas.read_csv(halves(tmp_path, 120))
+    frame["file"] = [str(tmp_path / name) for name in frame["file"]]
+    y = frame.pop("label")
+    plain = headstart.TransferClassifier("glyphs").fit(frame["file"][:90], y[:90])
+    both = headstart.TransferClassifier("glyphs", columns=("year", "colour"))
+    assert plain.score(frame["file"][90:], y[90:]) < 0.75
+    assert both.fit(frame[:90], y[:90]).score(frame[90:], y[90:]) > 0.9
+    assert cross_val_score(both, frame, y, cv=3).mean() > 0.9
+    with pytest.raises(DataError, match="no column yaer; it has file, year, colour"):
+        headstart.TransferClassifier("glyphs", columns=["yaer"]).fit(frame, y)
+    with pytest.raises(DataError, match="are of a frame, and this is of type list"):
+        both.predict(list(frame["file"]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -19,9 +21,10 @@ from headstart.backbones.usual import usual
 from headstart.boundary.extract import vectors
 from headstart.compute.device import pick
 from headstart.data.dataset import Dataset, Kind
+from headstart.data.injected import Beside
 from headstart.data.items import missing
 from headstart.data.memory.arrays import from_items
-from headstart.data.memory.frames import column_of, columns_of, is_frame
+from headstart.data.memory.frames import column_of, columns_of, is_frame, parted
 from headstart.data.memory.handed import items_of, kind_of, targets_of
 from headstart.data.scan import scan
 from headstart.errors import DataError
@@ -50,12 +53,14 @@ class _Transfer(BaseEstimator):  # type: ignore[misc]
         strategy: str = "frozen",
         *,
         image_shape: tuple[int, int] | None = None,
+        columns: Sequence[str] | None = None,
         **options: Any,
     ) -> None:
         require_known(options, Carried)
         self.backbone = backbone
         self.strategy = strategy
         self.image_shape = image_shape
+        self.columns = columns
         for name, row in _OPTIONS.items():
             setattr(self, name, options.get(name, row.default))
 
@@ -71,14 +76,14 @@ class _Transfer(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         return tags
 
-    def _fit(self, items: Any, targets: list[Any]) -> None:
+    def _fit(self, items: Any, targets: list[Any], beside: Beside | None) -> None:
         if isinstance(items, np.ndarray) and items.dtype != np.uint8:
             finite = items.astype(np.float64)
             self.value_range_ = (float(finite.min()), float(finite.max()))
         run = self._settings()
         (strategy,), device = strategies([run.strategy], run), pick(run.device)
         entries = self._entries(run, items)
-        dataset = self._dataset(items, targets, entries[0].kind)
+        dataset = self._dataset(items, targets, entries[0].kind, beside)
         features = None
         if strategy.solves and all(entry.ready for entry in entries):
             # Kept: a grid search and cross-validation come by with the same pictures many times.
@@ -110,12 +115,21 @@ class _Transfer(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         items, _ = self._checked(X)
         model = self.fitted_.model
-        dataset = self._dataset(items, None, model.kind)
+        dataset = self._dataset(items, None, model.kind, self._beside(X))
         faults, _, outputs = model.attempt(dataset, device=pick(self.device))
         _refuse(faults, dataset)
         return outputs
 
-    def _dataset(self, items: Any, targets: list[Any] | None, kind: Kind) -> Dataset:
+    def _beside(self, X: Any) -> Beside | None:  # noqa: N803
+        """Return the cells that are joined to the features; None where no columns are named."""
+        return parted(X, self.columns)[1] if self.columns else None
+
+    def _dataset(
+        self, items: Any, targets: list[Any] | None, kind: Kind, beside: Beside | None = None
+    ) -> Dataset:
+        return replace(self._of_items(items, targets, kind), beside=beside)
+
+    def _of_items(self, items: Any, targets: list[Any] | None, kind: Kind) -> Dataset:
         if kind == "image":
             return from_items(self._pixels(items), targets, task=self.task)
         if isinstance(items, np.ndarray):
@@ -127,6 +141,7 @@ class _Transfer(BaseEstimator):  # type: ignore[misc]
 
     def _checked(self, X: Any, y: Any = None) -> tuple[Any, Any]:  # noqa: N803
         """Return X as a list of items or an array of pictures, and y as an array."""
+        X = parted(X, self.columns)[0] if self.columns else X  # noqa: N806
         labels = None if y is None else _present(targets_of(y), "y")
         items = _listed(X)
         if items is not None:
@@ -183,6 +198,7 @@ class TransferClassifier(ClassifierMixin, _Transfer):  # type: ignore[misc]
         backbone: a name, or ``x+y`` to join features; None for what suits the items.
         strategy: "frozen", "warm", "partial:-3", ..., see `headstart.strategies`.
         image_shape: (H, W) of the rows of a table.
+        columns: of a frame, what is joined to the features: numbers, categories, vectors.
         **options: those of `headstart.fit` that are not about files, see ``docs/options.md``.
 
     Attributes:
@@ -214,7 +230,7 @@ class TransferClassifier(ClassifierMixin, _Transfer):  # type: ignore[misc]
             raise ValueError(
                 f"y has one class, {self.classes_.tolist()}; a classifier needs at least two."
             )
-        self._fit(items, codes.tolist())
+        self._fit(items, codes.tolist(), self._beside(X))
         return self
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
@@ -259,7 +275,7 @@ class TransferRegressor(RegressorMixin, _Transfer):  # type: ignore[misc]
         if y is None:
             raise ValueError("fit requires y to be passed, but the target y is None")
         items, numbers = self._checked(X, y)
-        self._fit(items, np.asarray(numbers, np.float64).tolist())
+        self._fit(items, np.asarray(numbers, np.float64).tolist(), self._beside(X))
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803

@@ -165,13 +165,15 @@ class Bench:
         found = adapted(method, material, options=self.options, seed=self.seed, device=self.device)
         held_out = source.rows(self.domains.ours.held_out)
         found = _calibrated(found, held_out) if method.by_steps else found
-        task = held_out.targets.task
+        task, beside = held_out.targets.task, self.domains.source.dataset.beside
+        reader = beside.reader if beside else None
         model = Model(
             target.entries,
             found.target,
             task,
             self.seed,
             columns=self.domains.source.dataset.columns,
+            beside=reader,
         )
         test = found.target.logits(target.features.rows(self.domains.theirs.held_out))
         return candidate(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from headstart.backbones.choice import say
 from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset
+from headstart.data.injected import learn
 from headstart.data.reading import given
 from headstart.data.split import Split, draw, require_held_out, split
 from headstart.errors import DataError, UsageError
@@ -116,7 +117,19 @@ def domains(source: Audit, target: Audit, run: Adapting, notes: list[str]) -> Do
         raise UsageError("target_labels asks for labels, and the target has none.")
     theirs = theirs._replace(train=_limited(ours, theirs.train, run.seed, notes))
     _note_copies(source, target, notes)
-    return Domains(source, target, ours, theirs)
+    return Domains(*_with_columns(source, target, ours.train), ours, theirs)
+
+
+def _with_columns(source: Audit, target: Audit, train: Indices) -> tuple[Audit, Audit]:
+    """Return both with the numbers of their columns, as the source's training items teach them."""
+    if source.dataset.beside is None:
+        return source, target
+    reader = learn(source.dataset.beside, train)
+    ours, theirs = (
+        replace(one, dataset=replace(one.dataset, beside=reader.read(one.dataset.beside)))
+        for one in (source, target)
+    )
+    return ours, theirs
 
 
 def _parts(target: Audit, run: Adapting) -> Split:

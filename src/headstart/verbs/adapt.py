@@ -167,6 +167,9 @@ def adapt(source: Any, target: Any, *, run: Adapting) -> Adapted:
 
 
 def _require_read(run: Adapting) -> None:
+    if run.columns and run.strategy != "frozen":
+        raise UsageError("columns are joined to kept features; adapt reads them with 'frozen'.")
+
     def why_not(option: Setting) -> str | None:
         return "nothing on kept features reads it" if option.name in UNREAD else None
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from headstart.backbones.choice import backbone_name, entries_for
 from headstart.boundary.extract import extract
 from headstart.compute.device import pick
+from headstart.data.injected import learn
 from headstart.data.reading import given
 from headstart.errors import UsageError
 from headstart.settings.table import Describing
@@ -18,7 +22,8 @@ def features(data: Any, labels: Any = None, *, run: Describing) -> dict[str, Any
     """Write the features of ``data`` to the Parquet file ``out``: item, label, split, vector.
 
     ``data`` is a folder, a table, or what `read` returned. Rows are streamed, so memory does not
-    grow with their number.
+    grow with their number. ``columns`` of a table are joined to the vectors as numbers, whose mean
+    and spread are those of the training items.
 
     Raises:
         UsageError: an option is unknown, out of range or not for such data.
@@ -38,6 +43,11 @@ def features(data: Any, labels: Any = None, *, run: Describing) -> dict[str, Any
     found, vectors = extract(dataset, entries, block=run.block, device=device, seed=run.seed)
     if not len(found.usable):
         found.require_usable()
+    if dataset.beside:
+        training = found.usable[np.isin(dataset.splits[found.usable], ["train", ""])]
+        reader = learn(dataset.beside, training if len(training) else found.usable)
+        dataset = replace(dataset, beside=reader.read(dataset.beside))
+        vectors = replace(vectors, dataset=dataset)
     write(run.out, dataset, found.usable, vectors)
     return {
         "out": str(run.out),

@@ -6,7 +6,7 @@ name, is a table, whoever made it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from headstart.data import folders
 from headstart.data.dataset import Split
+from headstart.data.injected import Beside, of_rows
 from headstart.data.items import missing, packed
 from headstart.data.tables import arrow
 from headstart.data.tables.stream import Table
@@ -81,6 +82,34 @@ def columns_of(data: Any) -> list[list[Any]]:
     """Return the cells of each column of a frame."""
     table = _arrow(data)
     return [] if table is None else [column.to_pylist() for column in table.columns]
+
+
+def parted(data: Any, names: Sequence[str]) -> tuple[pa.Table, Beside]:
+    """Return a frame without the columns ``names``, and what stands in them.
+
+    Raises:
+        DataError: it is no frame, has no such column, or no other.
+
+    >>> rest, beside = parted({"text": ["a b", "c"], "year": [1990, None]}, ["year"])
+    >>> rest.column_names, beside.rows
+    (['text'], (('1990',), (None,)))
+    """
+    table = _arrow(data)
+    if table is None:
+        raise DataError(
+            f"columns={list(names)} are of a frame, and this is of type {type(data).__name__}; "
+            "give pandas', polars' or Arrow's, or a dictionary of columns."
+        )
+    absent = [name for name in names if name not in table.column_names]
+    if absent or len(table.column_names) == len(names):
+        what = f"has no column {', '.join(absent)}" if absent else "holds nothing but them"
+        raise DataError(
+            f"columns={list(names)}: the frame {what}; it has {', '.join(table.column_names)}."
+        )
+    rows = table.select(names).to_pylist()
+    beside = of_rows(names, len(rows), rows.__getitem__)
+    assert beside is not None
+    return table.drop_columns(list(names)), beside
 
 
 def is_frame(data: Any) -> bool:
