@@ -27,6 +27,7 @@ from headstart.errors import DataError, UsageError
 from headstart.settings.groups import Options
 from headstart.tasks.heads import Examples
 from headstart.tasks.task import Targets
+from headstart.training import loop
 from test_pairing import mixed
 
 KEPT = [name for name, method in METHODS.items() if not method.translates]
@@ -285,6 +286,38 @@ def test_blocks_above_a_boundary_learn_from_the_target(
     assert {row["stage"] for row in one.candidates[name].history} == (
         {0, 1} if name == "shot" else {0}
     )
+
+
+def test_trainings_that_are_broken_off_go_on_to_the_same_weights(
+    pair: tuple[Dataset, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how: dict[str, Any] = {"strategy": "partial:-1", "method": "cdan", "epochs": 1, "batch": 16}
+    whole = headstart.adapt(*pair, **how).candidates["cdan"].model
+    real, done = loop._Run._step, []
+
+    def step(self: Any, *args: Any) -> float:
+        done.append(args)
+        if len(done) == 40:  # the second method's training is on its way
+            raise KeyboardInterrupt
+        return real(self, *args)
+
+    kept = how | {"out": tmp_path / "out", "checkpoint_every": 0.0}
+    monkeypatch.setattr("os.fsync", lambda opened: None)
+    monkeypatch.setattr(loop._Run, "_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        headstart.adapt(*pair, **kept)
+    before = len(done)
+    with pytest.raises(UsageError, match="was .*is "):
+        headstart.adapt(*pair, **kept, resume=True, seed=3)
+    found = headstart.adapt(*pair, **kept, resume=True)
+    assert len(done) - before < before  # what was done is not done again
+    mine = found.candidates["cdan"].model
+    np.testing.assert_array_equal(mine.head.weight, whole.head.weight)
+    assert mine.backbone is not None and whole.backbone is not None
+    for name, tensor in whole.backbone.net.state_dict().items():
+        torch.testing.assert_close(mine.backbone.net.state_dict()[name], tensor, rtol=0, atol=0)
+    assert not (tmp_path / "out" / "checkpoints").exists()
+    headstart.load(tmp_path / "out")
 
 
 # -- bad input ------------------------------------------------------------------------------------

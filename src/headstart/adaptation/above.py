@@ -18,16 +18,24 @@ from headstart.boundary.inputs import PLAIN, Indices, Inputs, in_batches
 from headstart.data.dataset import Dataset
 from headstart.data.items import Items, join
 from headstart.model import Model
-from headstart.settings.groups import Carried
+from headstart.settings.groups import Carried, Options
+from headstart.settings.option import deciding
+from headstart.store import digest
 from headstart.strategies.plan import MODULES, Group, Plan
 from headstart.strategies.registry import strategy
 from headstart.tasks.head import Head
 from headstart.tasks.heads import OWN, Examples, solve
 from headstart.tasks.task import Matrix, Targets
 from headstart.training import batchnorm
+from headstart.training.checkpoint import Checkpoints
 from headstart.training.job import Job, Trained
 from headstart.training.loop import train
-from headstart.training.transfer import augment_level, without_weights
+from headstart.training.transfer import (
+    Resuming,
+    augment_level,
+    checkpoints_of,
+    without_weights,
+)
 
 SETTLING = 64
 """Items a batch, when batch norm is given the target's statistics."""
@@ -56,6 +64,7 @@ class Above:
         entry: the backbone.
         run: the strategy, and all that it reads.
         device: "cpu", "cuda" or "mps".
+        resuming: checkpoints of the trainings, each in a folder below; None for none.
         seconds: of kept features; there are none.
         hits: of kept activations.
         misses: likewise.
@@ -65,6 +74,7 @@ class Above:
     entry: Entry
     run: Carried
     device: str
+    resuming: Resuming | None = None
     seconds: float = 0.0
     hits: int = 0
     misses: int = 0
@@ -141,7 +151,24 @@ class Above:
             probe=self._probe(backbone, inputs, targets) if plan.probe else None,
             objectives={"adapt": maker(method, np.arange(n, m), judged=not plan.batch_statistics)},
         )
-        return train(backbone, inputs, job), inputs, (n, m)
+        checkpoints = self._checkpoints(method, entry, items)
+        return train(backbone, inputs, job, checkpoints=checkpoints), inputs, (n, m)
+
+    def _checkpoints(self, method: Method, entry: Entry, items: Dataset) -> Checkpoints | None:
+        """Return where the training of ``method`` leaves what it has done."""
+        if self.resuming is None:
+            return None
+        own = replace(self.resuming, folder=self.resuming.folder / type(method).__name__)
+        facts = {
+            "method": repr(method),
+            "strategy": self.run.strategy,
+            "seed": self.seed,
+            "device": self.device,
+            "options": deciding(self.run, Options),
+            "items of both domains": digest(*np.asarray(items.digests).tolist()).hex(),
+        }
+        source, train = self.domains.source.dataset, self.domains.ours.train
+        return checkpoints_of(own, source, entry, train, train[:0], facts)
 
     def _probe(self, backbone: Backbone, inputs: Inputs, targets: Targets) -> Head:
         """Return the head solved on the features of the backbone as it starts."""

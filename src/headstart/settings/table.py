@@ -69,7 +69,7 @@ class Fitting(Probed, Reading, Resumed, Paged, HeldOut, Carried):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adapting(Reading, Paged, HeldOut, Carried):
+class Adapting(Reading, Resumed, Paged, HeldOut, Carried):
     """Settings of `adapt`."""
 
     method: str = option(
@@ -81,7 +81,6 @@ class Adapting(Reading, Paged, HeldOut, Carried):
         None, "Labelled target items a class that are learned from as well. Default: none.", least=1
     )
     unlabelled: bool = option(False, "Take the target for unlabelled, whatever folders it has.")
-    out: Path | None = option(None, "Folder of the bundle to write.", decides=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,12 +22,13 @@ from headstart.data.dataset import Dataset
 from headstart.data.pictures.images import Preprocess
 from headstart.data.reading import given
 from headstart.errors import UsageError
+from headstart.place import claimed
 from headstart.settings.groups import Reading
 from headstart.settings.option import Setting, require_read
 from headstart.settings.table import Adapting
 from headstart.settings.taking import takes
 from headstart.strategies.registry import OFFERED, strategies
-from headstart.training.transfer import Fitted
+from headstart.training.transfer import Fitted, Resuming
 from headstart.verbs.fit_result import Fit, worst
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ DRAWS = 3
 
 UNREAD = frozenset(
     {"head", "decay", "augment", "views", "cache_limit", "cache_half", "pull", "rank", "soup"}
-    | {"freeze_threshold", "freeze_patience"}
+    | {"freeze_threshold", "freeze_patience", "checkpoint_every"}
 )
 """Options of training by steps that nothing on kept features reads."""
 
@@ -119,7 +121,8 @@ def adapt(source: Any, target: Any, *, run: Adapting) -> Adapted:
     Both are folders, tables, or what `read` returned, of the same kind of items. Method and epoch
     are chosen without a label of the target; where it has labels they measure the result, and what
     the choice cost against the one that they would have made. Of a target without a split of its
-    own a share ``val`` is left out of learning for that.
+    own a share ``val`` is left out of learning for that. Where blocks are trained, by another
+    ``strategy`` than "frozen", ``out`` holds checkpoints on the way, and ``resume`` goes on there.
 
     Raises:
         UsageError: an option is unknown, out of range or not read here.
@@ -135,9 +138,15 @@ def adapt(source: Any, target: Any, *, run: Adapting) -> Adapted:
     >>> found.method, found.to_json()["accuracy"]
     ('norm', 1.0)
     """
+    if run.out is None:
+        return _adapted(source, target, run)
+    bundles.check_target(run.out)
+    with claimed(run.out):
+        return _adapted(source, target, run)
+
+
+def _adapted(source: Any, target: Any, run: Adapting) -> Adapted:
     start = time.perf_counter()
-    if run.out:
-        bundles.check_target(run.out)
     ours = given(source, None, run)
     require_classes(ours)
     theirs = read_target(target, run, ours)
@@ -161,6 +170,7 @@ def adapt(source: Any, target: Any, *, run: Adapting) -> Adapted:
     )
     if run.out:
         result.save(run.out)
+        shutil.rmtree(run.out / bundles.CHECKPOINTS, ignore_errors=True)
         result = replace(result, fit=replace(result.fit, bundle=run.out))
     result.fit.seconds["total"] = time.perf_counter() - start
     return result
@@ -214,7 +224,11 @@ def _above(
     if len(entries) > 1:
         raise UsageError(f"joined backbones go with 'frozen', not '{run.strategy}'.")
     both = domains(audit(ours).require_usable(), audit(theirs), run, notes)
-    return Above(both, entries[0], run, pick(run.device))
+    resuming = None
+    if run.out:
+        folder = run.out / bundles.CHECKPOINTS
+        resuming = Resuming(folder, run.resume, run.checkpoint_every)
+    return Above(both, entries[0], run, pick(run.device), resuming)
 
 
 def _tried(bench: Bench | Above, chosen: dict[str, Any], run: Adapting) -> dict[str, Candidate]:
