@@ -159,7 +159,7 @@ def peer(name: str, told: dict[str, float], shape: tuple[int, int], seed: int) -
     )  # fmt: skip
 
 
-def against_skada(seeds: list[int]) -> None:
+def against_skada(only: str, seeds: list[int]) -> None:
     """CORAL, DANN and MCC of both on the same features, each domain in its own statistics."""
     from headstart.adaptation.kept import adapted
     from headstart.adaptation.registry import METHODS
@@ -171,6 +171,8 @@ def against_skada(seeds: list[int]) -> None:
 
     for what in ("digits", "pacs"):
         for source, target, ours, theirs, backbone in PAIRS[what]():
+            if only and target != only:
+                continue
             sides = [_features(path, resolve_all(backbone), extract) for path in (ours, theirs)]
             (x, y), (z, _), (test, truth) = sides[0][0], sides[1][0], sides[1][1]
             own = [Moments.of(part, own=True) for part in (x, z)]
@@ -213,7 +215,7 @@ def main() -> None:
     options = parser.parse_args()
     seeds = [int(seed) for seed in options.seeds.split(",")]
     if options.what == "skada":
-        against_skada(seeds)
+        against_skada(options.only, seeds)
     else:
         run(options.what, options.only, seeds, options.method)
 
