@@ -6,14 +6,19 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from headstart.backbones.entry import Entry
 from headstart.boundary.extract import vectors
 from headstart.data.dataset import Dataset
+from headstart.errors import UsageError
 from headstart.progress import OutOfTimeError, log, until
 
 CHUNK = 64
 """Items that are read, by all backbones, before the next ones are."""
+
+SPARED = 2
+"""Items of each class that are read first: one to learn from, one to measure."""
 
 _ORDER = 6
 
@@ -28,8 +33,9 @@ def affordable(
 ) -> Dataset:
     """Return the items whose features could be computed, and kept, until ``moment``.
 
-    All of them where there was time; else a random part, in the order of the data set. The first
-    chunk is computed whatever the time.
+    All of them where there was time; else a random part, in the order of the data set, that begins
+    with `SPARED` items of each class, so that no rare one is lost. The first chunk is computed
+    whatever the time.
 
     Args:
         dataset: what to read.
@@ -40,7 +46,7 @@ def affordable(
         seed: of the order.
     """
     ready = [entries for entries in groups if all(entry.ready for entry in entries)]
-    order = np.random.default_rng([seed, _ORDER]).permutation(len(dataset))
+    order = _order(dataset, np.random.default_rng([seed, _ORDER]))
     done = 0
     while done < len(order) and ready:
         chunk = dataset.take(order[done : done + CHUNK])
@@ -57,3 +63,16 @@ def affordable(
         return dataset
     log.info("there was time to read %d of %d items, drawn at random", done, len(order))
     return dataset.take(np.sort(order[:done]))
+
+
+def _order(dataset: Dataset, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return all indices in random order, some of each class first where there are classes."""
+    order = rng.permutation(len(dataset))
+    try:
+        groups = dataset.known.task.groups(dataset.known.values[order])
+    except UsageError:
+        return order
+    first = np.zeros(len(order), np.bool_)
+    for group in np.unique(groups):
+        first[np.flatnonzero(groups == group)[:SPARED]] = True
+    return np.concatenate([order[first], order[~first]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from headstart.findings import Finding
 from headstart.tasks.heads import OWN, out_of_fold
 from headstart.tasks.solvers import softmax
 from headstart.tasks.task import Figures, Indices, Targets
+
+BY_COUNTS = frozenset({"HS002", "HS003", "HS013"})
+"""What numbers of items say."""
 
 
 def found_in(checks: Iterable[Finding | None]) -> list[Finding]:
@@ -44,6 +47,9 @@ def _of_data(found: Audit) -> Iterator[Finding | None]:
         own = (found.usable[np.isin(kinds, ["train", ""])], found.usable[kinds == "test"])
         held = own[1] if len(own[1]) else found.usable[kinds == "val"]
         yield _leaks(found, Split(own[0], held))
+        if dataset.targets is not None and len(held):
+            count = dataset.targets.task.counts
+            yield labels.unmeasured(*(count(dataset.labels[part]) for part in (own[0], held)))
     groups = classes_of(dataset.targets, found.usable)
     if groups is not None:
         yield shortcuts(found.traits, found.usable, groups, dataset.classes)
@@ -78,9 +84,7 @@ def of_split(
     suited = _suited(found, train, entries)
     checks = [
         labels.alike(dataset.classes),
-        labels.few(drawn),
-        labels.uneven(drawn),
-        labels.unmeasured(trained, tested),
+        *of_counts(drawn, trained, tested),
         copies.conflicts(found),
         _leaks(found, parts),
     ]
@@ -92,6 +96,19 @@ def of_split(
     if features is not None and np.isin(dataset.splits[parts.held_out], ["val", "test"]).any():
         checks.append(shift(features, parts, groups, seed))
     return found_in([*checks, *suited])
+
+
+def of_counts(
+    counts: Mapping[str, int], trained: Mapping[str, int], tested: Mapping[str, int]
+) -> list[Finding | None]:
+    """Return what is to be said of how many items each class has; see `BY_COUNTS`.
+
+    Args:
+        counts: in all.
+        trained: that are learned from.
+        tested: that are measured on.
+    """
+    return [labels.few(counts), labels.uneven(counts), labels.unmeasured(trained, tested)]
 
 
 def of_fit(

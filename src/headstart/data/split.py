@@ -117,7 +117,13 @@ def check_share(name: str, share: float) -> None:
 def require_held_out(dataset: Dataset, parts: Split) -> None:
     """Raise `DataError` where nothing is left to measure on."""
     if not len(parts.held_out):
-        raise DataError(
-            f"{dataset.root}: nothing is left to measure on, for every class has a single item; "
-            "add items, or a val folder."
-        )
+        raise nothing_left(dataset, len(parts.train))
+
+
+def nothing_left(dataset: Dataset, usable: int) -> DataError:
+    """Return the error that nothing can be measured, with so many ``usable`` items."""
+    return DataError(
+        f"{dataset.root}: nothing is left to measure on, for every class has a single item among "
+        f"the {usable} of {len(dataset)} that count (copies of the same content count once); add "
+        "items, or a val folder."
+    )

@@ -181,7 +181,7 @@ def _more(
             )
         )
     if goal:
-        said.append(_goal(goal, task))
+        said.append(_goal(goal, task, min(one.trained for one in every.values())))
     if skipped:
         said.append(
             Said(
@@ -196,8 +196,15 @@ def _more(
     return joined(said)
 
 
-def _goal(goal: Goal, task: Task) -> Said:
+def _goal(goal: Goal, task: Task, fewest: int) -> Said:
+    """Return what the ``goal`` needs; ``fewest`` labels were measured at least."""
     wanted = task.shown(goal.score)
+    if goal.labels is not None and goal.labels <= fewest:
+        return Said(
+            "{wanted} is expected of the fewest labels that were measured already, {fewest} in all",
+            wanted=wanted,
+            fewest=fewest,
+        )
     if goal.labels is None:
         return Said(
             "{wanted} is out of sight: ten times these labels are not expected to bring it",

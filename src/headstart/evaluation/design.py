@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.data.dataset import Dataset
-from headstart.data.split import Split, draw, has_own
-from headstart.errors import DataError, UsageError
+from headstart.data.split import Split, draw, has_own, nothing_left
+from headstart.errors import UsageError
 from headstart.settings.table import Comparing
 from headstart.settings.written import Shots
 from headstart.tasks.task import Targets
@@ -103,10 +103,7 @@ def folded(dataset: Dataset, usable: Indices, n: int, draws: int, seed: int) -> 
         for k in np.unique(fold):
             lost |= task.lost(values, fold != k) & (fold == k)
     if lost.all():
-        raise DataError(
-            f"{dataset.root}: nothing is left to measure on, for every class has a single item; "
-            "add items, or a val folder."
-        )
+        raise nothing_left(dataset, len(usable))
     return Design(usable, usable[~lost], folds, seed)
 
 

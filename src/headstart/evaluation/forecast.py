@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from headstart.evaluation.advice import Forecast, Goal
 from headstart.evaluation.luck import Sample, gap, paired
+from headstart.tasks.intervals import wilson
 
 Array = npt.NDArray[np.float64]
 
@@ -39,6 +40,12 @@ USUAL, SPREAD = 0.45, 0.25
 
 DOUBT = 1e-4
 """Squared error that an exponent must save for each spread that it lies away from the usual."""
+
+TELLING = 3
+"""Items answered otherwise than most, from which on a bootstrap over items shows their luck."""
+
+Z80 = 1.2815515655446004
+"""The two-sided 80 % point of the normal distribution."""
 
 POWER = 0.6
 """Share of the power law in what is forecast; the rest is the log odds'."""
@@ -165,8 +172,19 @@ def ahead(curve: Curve, sizes: Sequence[float], *, seed: int = 0) -> Array:
     for n in sizes:
         values = POWER * power.at(n) + (1 - POWER) * odds.at(n)
         low, high = np.quantile(values[1:], [0.1, 0.9])
-        out.append((float(values[0]), float(low), float(high)))
+        out.append(_eased(float(values[0]), float(low), float(high), items))
     return np.array(out)
+
+
+def _eased(mean: float, low: float, high: float, items: int) -> tuple[float, float, float]:
+    """Return the band as wide as so many items allow where hardly one is answered otherwise.
+
+    Choosing anew among items that are all answered alike shows no spread; Wilson's interval does.
+    """
+    if items * min(mean, 1 - mean) < TELLING:
+        least, most = wilson(items * mean, items, Z80)
+        low, high = min(low, least), max(high, most)
+    return mean, low, high
 
 
 def forecasts(name: tuple[str, str], curve: Curve) -> list[Forecast]:

@@ -119,6 +119,9 @@ CHINESE: dict[str, str] = {
     "Dotted: what needs no transfer.": "点线：无需迁移的做法。",
     "constant answer": "总是同一回答",
     "class names": "类别名称",
+    "{wanted} is expected of the fewest labels that were measured already, {fewest} in all": (
+        "在已测量的最少标注数（共 {fewest} 个）下，预计已可达到 {wanted}"
+    ),
     "Hollow, at 0: the names of the classes alone.": "空心、0 处：仅凭类别名称。",
     "it is not clearly above the names of the classes alone, which need no label ({share} on "
     "{backbone})": "与仅凭类别名称、无需任何标注的做法（{backbone} 上 {share}）没有明显差距",

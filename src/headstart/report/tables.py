@@ -387,6 +387,7 @@ def ranking(result: Order) -> None:
     columns = ["backbone", named(result.score), "95 %", "against the best", "LogME", "H-score"]
     most = len(columns) if narrow() else None
     table([*columns, "features", "MB"][:most], [row[:most] for row in rows])
+    say(f"floor: constant answer {task.shown(result.floor)}")
     known = {name: tau for name, tau in result.agreements.items() if tau is not None}
     if known:
         said = ", ".join(f"{AGREEING.get(name, name)} {tau:+.2f}" for name, tau in known.items())

@@ -15,8 +15,8 @@ DRAWS = 1000
 """Random choices of the items behind a bootstrap interval."""
 
 
-def wilson(correct: float, n: float) -> tuple[float, float]:
-    """Return the 95 % interval of a share of ``correct`` out of ``n``, in 0..1.
+def wilson(correct: float, n: float, z: float = Z95) -> tuple[float, float]:
+    """Return the interval of a share of ``correct`` out of ``n``, in 0..1; of 95 % with that ``z``.
 
     Wilson's score interval: right also near 100 % and for few items, where the usual
     plus-or-minus is not. Source: Wilson 1927, JASA 22, 209-212.
@@ -29,8 +29,8 @@ def wilson(correct: float, n: float) -> tuple[float, float]:
     if n == 0:
         return 0.0, 1.0
     share = correct / n
-    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
 
 

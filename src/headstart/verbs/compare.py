@@ -18,7 +18,7 @@ from headstart.backbones.usual import usual
 from headstart.boundary.affordable import affordable
 from headstart.boundary.extract import look
 from headstart.checks.held_out import small
-from headstart.checks.run import found_in, of_split
+from headstart.checks.run import BY_COUNTS, found_in, of_counts, of_split
 from headstart.compute.device import pick
 from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset
@@ -199,14 +199,19 @@ def _checked(
 ) -> list[Finding]:
     """Return what the checks found; label errors by the first backbone that has features.
 
-    Of folds they look at the first, and nothing is said of what that does not measure.
+    Of folds they look at the first, but count the items of all.
     """
     entries = [entry for _, each, _ in candidates for entry in each]
     features = next((kept for _, _, kept in candidates if kept is not None), None)
     first = next(design.parts(found.dataset.known, "all", 0))
     parts = Split(first.train, design.held_out[first.rows])
     said = of_split(found, parts, entries, features, seed=seed)
-    return said if design.folds is None else [one for one in said if one.code != "HS002"]
+    if design.folds is None:
+        return said
+    known = found.dataset.known
+    every, measured = (known.task.counts(known.values[i]) for i in (design.train, design.held_out))
+    rest = [one for one in said if one.code not in BY_COUNTS]
+    return found_in([*rest, *of_counts(every, every, measured)])
 
 
 def _carried(result: Comparison) -> list[Finding]:

@@ -71,6 +71,7 @@ class Order:
         n: number of training items.
         agreements: Kendall's tau between that order and each of the other columns, -1..1.
         quadrant: small or large data, near or far source: what the textbooks would say.
+        floor: the score of the best constant answer, of the largest class say.
     """
 
     rows: tuple[Ranked, ...]
@@ -79,6 +80,7 @@ class Order:
     n: int
     agreements: dict[str, float | None]
     quadrant: str
+    floor: float
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `headstart rank --json` prints."""
@@ -132,6 +134,7 @@ def rank(data: Any, labels: Any = None, *, run: Ranking) -> Order:
         len(train),
         _agreements(rows),
         _quadrant(len(train), rows[0].mean, floor),
+        floor,
     )
 
 
