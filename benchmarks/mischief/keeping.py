@@ -5,156 +5,204 @@
 import os
 import random
 import shutil
-import subprocess
-import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import headstart
+from adversary.mutations import flipped
 from conftest import save_bars, save_encoder, sentences
-from headstart import bundle, store
-from headstart.errors import HeadstartError
-from mischief.counting import say, tried
-
-TESTS = Path(__file__).resolve().parents[2] / "tests"
+from headstart import store
+from mischief.counting import Counts, say, tried
 
 
 def kills(folder: Path) -> None:
-    """Kill saving at 200 system calls, counted by strace where it is installed."""
-    program = TESTS / "adversary" / "saving.py"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
-    line = [sys.executable, str(program), str(folder), "1", "101", "1"]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
-    rows = [one.split(maxsplit=3) for one in done.stdout.splitlines()]
-    counts: Counter[str] = Counter()
-    for _, over, ended, what in rows:
+    """Kill saving at 200 points: the old bundle stays, or the new one is there, or none was."""
+    from adversary.test_saving import killed_at
+
+    counts: Counts = Counter()
+    for _, over, ended, what in killed_at(folder, 1, 101, 1):
         found, rest = what.split(" again=")
-        good = rest == "0 left=[]" and found in (
-            "found=[0]",
-            "found=[1]" if over == "old" else "found=[]",
-        )
+        whole = ("found=[0]", "found=[1]" if over == "old" else "found=[]")
+        good = rest == "0 left=[]" and found in whole
         counts[f"{ended}, whole or nothing, and goes on" if good else "DEAD END"] += 1
     say("saving killed", counts)
-    if done.returncode:
-        print(done.stderr[-2000:])
 
 
 def flips(folder: Path) -> None:
-    counts: Counter[str] = Counter()
-    data = save_bars(folder / "data", 6)
-    home = Path(os.environ["HEADSTART_HOME"])
-    encoder = save_encoder(folder / "encoder", [sentences(4).content(i).decode() for i in range(8)])
-    for name, given, how in (
-        ("frozen", data, {}),
-        ("partial:-1", data, {"strategy": "partial:-1", "epochs": 1}),
-        ("texts", sentences(4), {"backbone": str(encoder)}),
-    ):
-        shutil.rmtree(home, ignore_errors=True)
-
-        def outputs(given: object = given, how: dict = how) -> np.ndarray:
-            store._CHECKED.clear()
-            fitted = headstart.fit(given, **how)
-            return fitted.model.outputs(fitted.dataset, np.arange(len(fitted.dataset)))
-
-        expected = outputs()
-        for path in sorted(one for one in home.rglob("*") if one.is_file() and one.stat().st_size):
+    """Flip bits in every file that is kept: in the cache, in bundles, comparisons, checkpoints."""
+    for name, scene in SCENES.items():
+        counts: Counts = Counter()
+        place = folder / name
+        place.mkdir()
+        os.environ["HEADSTART_HOME"] = str(place / "home")
+        again, kept = scene(place)
+        whole = folder / "whole"
+        files = sorted(one.relative_to(place) for root in kept for one in _files(place / root))
+        kinds = sorted({"/".join(_kind(part) for part in path.parts[:-1]) for path in files})
+        shutil.copytree(place, whole)
+        expected = again()
+        for path in files:
             for seed in range(3):
-                if not path.exists():
-                    continue
-                content = bytearray(path.read_bytes())
-                content[random.Random(seed).randrange(len(content))] ^= 1 << seed
-                path.write_bytes(content)
+                shutil.rmtree(place)
+                shutil.copytree(whole, place)
+                content = (place / path).read_bytes()
+                (place / path).write_bytes(flipped(content, random.Random(seed)))
+                store._CHECKED.clear()  # as in a process of its own
+                before = counts["WRONG"]
+                tried(counts, lambda: "the same" if again() == expected else "WRONG")
+                if counts["WRONG"] > before:
+                    print(f"    {path}, seed {seed}", flush=True)
+        shutil.rmtree(whole)
+        say(f"flipped bits, {name} ({len(files)} files in {', '.join(kinds)})", +counts)
 
-                def do() -> str:
-                    return (
-                        "the same answers"
-                        if np.allclose(outputs(), expected, atol=1e-6)
-                        else "WRONG"
-                    )
 
-                tried(counts, do)
-        del name
-    say("flipped bits in kept files", counts)
+def _files(root: Path) -> Iterator[Path]:
+    for path in [root, *root.rglob("*")] if root.exists() else ():
+        # What is for people alone is not read again.
+        if path.is_file() and path.stat().st_size and path.name not in SHOWN:
+            yield path
+
+
+SHOWN = ("report.html", "skipped.csv", "runs.csv", "curves.png")
+"""Pages, tables and pictures for people."""
+
+
+def _kind(part: str) -> str:
+    """Return the name of a folder without what tells it from its like."""
+    return "..." if len(part) >= 16 or part.startswith(("shape-", "width-")) else part
+
+
+Scene = tuple[Callable[[], Any], list[str]]
+"""What is to come out the same, and the folders whose files are damaged in between."""
+
+
+def _done_once(again: Callable[[], Any], kept: str) -> Scene:
+    again()
+    return again, [kept]
+
+
+def _pictures(place: Path) -> Path:
+    return save_bars(place / "data", 6)
+
+
+def _outputs(fitted: headstart.Fit) -> Any:
+    found = fitted.model.outputs(fitted.dataset, np.arange(len(fitted.dataset)))
+    return found.round(4).tolist()
+
+
+def _fits(**how: Any) -> Callable[[Path], Scene]:
+    def scene(place: Path) -> Scene:
+        data = _pictures(place)
+        return _done_once(lambda: _outputs(headstart.fit(data, out=place / "out", **how)), "home")
+
+    return scene
+
+
+def _texts(place: Path) -> Scene:
+    """An encoder whose weights are no safetensors, so that they are converted and kept."""
+    import torch
+    from safetensors.torch import load_file
+
+    said = [sentences(4).content(i).decode() for i in range(8)]
+    encoder = save_encoder(place / "encoder", said)
+    torch.save(load_file(encoder / "model.safetensors"), encoder / "pytorch_model.bin")
+    (encoder / "model.safetensors").unlink()
+    return _done_once(lambda: _outputs(headstart.fit(sentences(4), backbone=str(encoder))), "home")
+
+
+def _statistics(place: Path) -> Scene:
+    from headstart.adaptation.statistics import own_statistics
+    from headstart.backbones.registry import resolve
+    from headstart.data.audit import audit
+
+    data = audit(headstart.read(_pictures(place))).dataset
+
+    def again() -> Any:
+        entry = own_statistics(resolve("glyphs"), data, np.arange(len(data)))
+        return entry and entry.weights and store.file_digest(entry.weights)
+
+    return _done_once(again, "home/adapted")
+
+
+def _bundle(place: Path) -> Scene:
+    data = _pictures(place)
+    headstart.fit(data, out=place / "out")
+
+    def again() -> Any:
+        found = headstart.evaluate(place / "out", data)
+        headstart.show(place / "out", "errors", out=place / "shown.png")
+        return found.to_json()
+
+    return again, ["out", "home/bundles"]
+
+
+def _comparison(place: Path) -> Scene:
+    data = _pictures(place)
+    how: dict[str, Any] = {"strategies": ("frozen",), "draws": 2, "out": place / "out"}
+    headstart.compare(data, **how)
+
+    def again() -> Any:
+        found = headstart.compare(data, resume=True, **how)
+        return [(run.draw, run.scores.tolist()) for run in found.runs]
+
+    return again, ["out"]
+
+
+def _checkpoints(place: Path) -> Scene:
+    """A run that was stopped after its second checkpoint."""
+    from headstart.training.checkpoint import Checkpoints
+
+    data, real, saves = _pictures(place), Checkpoints.save, []
+    how: dict[str, Any] = {"strategy": "partial:-1", "epochs": 4, "checkpoint_every": 0}
+
+    def stopped(self: Checkpoints, *given: Any) -> None:
+        real(self, *given)
+        saves.append(1)
+        if len(saves) == 3:
+            raise KeyboardInterrupt
+
+    Checkpoints.save = stopped  # type: ignore[method-assign]
+    try:
+        headstart.fit(data, out=place / "out", **how)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        Checkpoints.save = real  # type: ignore[method-assign]
+    return lambda: _outputs(headstart.fit(data, out=place / "out", resume=True, **how)), ["out"]
+
+
+def _backbone(place: Path) -> Scene:
+    from headstart.verbs import pretrain
+
+    data = _pictures(place)
+    pretrain.supervised(data, out=place / "weights", name="mine", epochs=1)
+    os.environ["HEADSTART_WEIGHTS"] = str(place / "weights")
+    return lambda: _outputs(headstart.fit(data, backbone="mine")), ["weights"]
+
+
+SCENES: dict[str, Callable[[Path], Scene]] = {
+    "a frozen fit": _fits(),
+    "a fit by steps": _fits(strategy="partial:-1", epochs=1),
+    "texts": _texts,
+    "a domain's statistics": _statistics,
+    "a bundle": _bundle,
+    "a comparison": _comparison,
+    "checkpoints": _checkpoints,
+    "a backbone of one's own": _backbone,
+}
 
 
 def disks(folder: Path) -> None:
-    """Run fit and predict with home, bundle and temporary files on a disk of so many kilobytes."""
-    counts: Counter[str] = Counter()
-    data = save_bars(folder / "data", 6)
-    whole = folder / "whole"
-    headstart.fit(data, out=whole)
-    picture = str(next(iter(data.rglob("*.png"))))
-    for size in (
-        16,
-        32,
-        64,
-        96,
-        128,
-        192,
-        256,
-        384,
-        512,
-        768,
-        1024,
-        1400,
-        1600,
-        1800,
-        2000,
-        2400,
-        3000,
-        4000,
-    ):
-        for where in ("home", "out", "both"):
-            disk = folder / "disk"
-            disk.mkdir(exist_ok=True)
-            subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", f"size={size}k", "none", str(disk)], check=True
-            )
-            try:
-                home = disk / "home" if where != "out" else folder / f"home{size}{where}"
-                out = disk / "out" if where != "home" else folder / f"out{size}{where}"
-                environment = os.environ | {"HEADSTART_HOME": str(home)}
-                for strategy in (
-                    ["--strategy", "frozen"],
-                    ["--strategy", "partial:-1", "--epochs", "2", "--checkpoint-every", "0"],
-                ):
-                    line = ["fit", str(data), "--out", str(out), "--json", *strategy]
-                    counts[
-                        ended(line, environment, out, whole if strategy[1] == "frozen" else None)
-                    ] += 1
-                line = ["predict", str(whole), picture, "--json"]
-                counts[ended(line, environment, None, None)] += 1
-            finally:
-                subprocess.run(["umount", str(disk)], check=True)
-    say("full disks", counts)
+    """Six commands, each on a disk that is full from its nth write on, for every n."""
+    from adversary.test_full_disks import filled
 
-
-def ended(line: list[str], environment: dict[str, str], out: Path | None, like: Path | None) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "headstart", *line],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    if "Traceback" in done.stderr:
-        print(f"    {line[0]} {line[-3:]}: {done.stderr[-700:]}", flush=True)
-        return "TRACEBACK"
-    if done.returncode:
-        dead = out is not None and (out / "bundle.json").exists() and not loads(out)
-        return "DEAD END" if dead else "refused"
-    if like and not np.array_equal(
-        bundle.load(out).tensors["head.weight"], bundle.load(like).tensors["head.weight"]
-    ):
-        return "WRONG"
-    return "done"
-
-
-def loads(out: Path) -> bool:
-    try:
-        return bool(bundle.load(out).classes)
-    except HeadstartError:
-        return False
+    counts: dict[str, Counts] = {}
+    for line in filled(folder, 1):
+        name, _, ended = line.split(maxsplit=2)
+        counts.setdefault(name, Counter())[ended] += 1
+    for name, one in counts.items():
+        say(f"{name} on a disk that is full from its nth write on", one)
