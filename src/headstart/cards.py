@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headstart.visible import escape, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ROWS = 12
 """Rows of a table that a card shows."""
@@ -61,7 +63,8 @@ class Shown(ABC):
     def __repr__(self) -> str:
         """Return one line."""
         card = self.card()
-        return f"<{type(self).__name__} {': '.join(filter(None, [card.title, card.big]))}>"
+        said = visible(": ".join(filter(None, [card.title, card.big])))
+        return f"<{type(self).__name__} {said}>"
 
     def _repr_html_(self) -> str:
         card = self.card()
@@ -87,7 +90,7 @@ class Shown(ABC):
         if not rows:
             return ""
         cells = [list(rows[0]), *([_said(v) for v in row.values()] for row in rows)]
-        lines = [f"| {' | '.join(c.replace('|', '&#124;') for c in row)} |" for row in cells]
+        lines = [f"| {' | '.join(map(_markdown, row))} |" for row in cells]
         return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
     def to_latex(self) -> str:
@@ -124,7 +127,16 @@ class Shown(ABC):
         else:
             _draw_rows(axes, self.records())
         axes.spines[["top", "right"]].set_visible(False)
+        literally(axes)
         return axes
+
+
+def literally(drawn: Axes | Figure) -> None:
+    """Let names stand as they are: between two dollar signs matplotlib would see formulas."""
+    from matplotlib.text import Text
+
+    for one in drawn.findobj(Text):
+        one.set_parse_math(False)
 
 
 class Row(Shown):
@@ -171,7 +183,11 @@ _TEX = {c: rf"\{c}" for c in "&%$#_{}"} | {
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(char, char) for char in text)
+    return "".join(_TEX.get(char, char) for char in visible(text))
+
+
+def _markdown(text: str) -> str:
+    return visible(text).replace("|", "&#124;").replace("<", "&lt;")
 
 
 def _html(rows: Sequence[Record]) -> str:

@@ -7,7 +7,6 @@ categories are those of the training items alone, and travel with the model.
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,8 @@ Row = Sequence[str | None]
 
 MOST = 50
 """Categories of a column that are told apart: the most frequent ones."""
+
+LARGEST = 1e100
 
 NUMERIC = 0.9
 """Share of a column's cells that must be numbers, or vectors, for it to be read so."""
@@ -192,7 +193,8 @@ def vector(cell: str | None) -> npt.NDArray[np.float64] | None:
         found = [float(part) for part in parts]
     except ValueError:
         return None
-    return np.array(found) if found and all(map(math.isfinite, found)) else None
+    # Of squares of what is larger there are soon no sums; NaN is not smaller than anything.
+    return np.array(found) if found and all(abs(one) <= LARGEST for one in found) else None
 
 
 def joined(features: Matrix, beside: Beside | None, indices: Indices) -> Matrix:

@@ -11,6 +11,7 @@ import matplotlib.font_manager
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
+from headstart.cards import literally
 from headstart.store import written_aside
 
 INK, QUIET = "#1f2933", "#9aa5b1"
@@ -83,6 +84,7 @@ def ink(**more: Any) -> dict[str, Any]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, all of it or nothing."""
+    literally(figure)
     with written_aside(path) as aside:
         figure.savefig(aside, format="png")
 

@@ -44,6 +44,14 @@ LEAST_TO_SELECT = 100
 
 LEAST_TO_FOLD = 10
 
+LARGEST = 1e100
+"""Of squares of what is larger there are soon no sums."""
+
+
+def _fault(cell: str, large: bool) -> str:
+    said = cell if len(cell) <= 40 else f"{cell[:40]}…"
+    return f"'{said}' is beyond ±{LARGEST:g}" if large else f"'{said}' is no number"
+
 
 def ridge(x: Matrix, y: Values, n_outputs: int, strength: float) -> Head:
     """Minimise |w|^2 + C sum of (w x + b - y)^2, the bias free, in closed form.
@@ -123,8 +131,12 @@ class Number(Task):
         numbers = np.array(
             [float(v) if ok else 0.0 for v, ok in zip(cells.values, good, strict=True)]
         )
-        wrong = np.flatnonzero(~np.array(good)[cells.codes])
-        faults = {int(i): f"'{cells.values[cells.codes[i]]}' is no number" for i in wrong}
+        large = np.abs(numbers) > LARGEST
+        wrong = np.flatnonzero((~np.array(good) | large)[cells.codes])
+        faults = {
+            int(i): _fault(cells.values[cells.codes[i]], large[cells.codes[i]]) for i in wrong
+        }
+        numbers[large] = 0
         return Targets(cls(), numbers[cells.codes]), faults
 
     def said(self, target: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,13 @@ import numpy.typing as npt
 from headstart.data.texts.encoding import is_number
 from headstart.data.texts.tokens import Row
 from headstart.errors import DataError
+from headstart.facts import FactsError, require_regular
+
+_LONGEST = 1 << 20
+"""Bytes of a line."""
+
+_WIDEST = 1 << 14
+"""Numbers of a word."""
 
 
 class WordVectors(NamedTuple):
@@ -48,8 +56,9 @@ def read_glove(path: Path, words: Sequence[str]) -> WordVectors:
     index = {word: i for i, word in enumerate(words) if word}
     matrix, covered = np.zeros((len(words), 0), np.float32), np.zeros(len(words), np.bool_)
     width = 0
+    _require_file(path)
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(iter(partial(file.readline, _LONGEST), b""), 1):
             if number == 1 and _is_header(line):
                 continue
             if not width:
@@ -64,6 +73,15 @@ def read_glove(path: Path, words: Sequence[str]) -> WordVectors:
     return WordVectors(matrix, covered)
 
 
+def _require_file(path: Path) -> None:
+    try:
+        require_regular(path)
+    except FileNotFoundError as error:
+        raise DataError(f"no such file of word vectors: '{path}'.") from error
+    except (FactsError, OSError) as error:
+        raise DataError(f"{path} holds no word vectors: {error}.") from error
+
+
 def _is_header(line: bytes) -> bool:
     fields = line.split()
     return len(fields) == 2 and all(field.isdigit() for field in fields)
@@ -71,10 +89,10 @@ def _is_header(line: bytes) -> bool:
 
 def _width(path: Path, number: int, line: bytes) -> int:
     width = len(line.rstrip(b"\r\n ").split(b" ")) - 1
-    if width < 2:
+    if not 2 <= width <= _WIDEST or len(line) >= _LONGEST:
         raise DataError(
-            f"{path}, line {number}: expected a word and its numbers, separated by spaces, but "
-            f"found {line[:40]!r}."
+            f"{path}, line {number}: expected a word and 2 to {_WIDEST:,} numbers, separated by "
+            f"spaces, but found {line[:40]!r}."
         )
     return width
 
