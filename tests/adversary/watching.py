@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ USUAL = (
     *("/etc/mime.types", "/etc/apache2/mime.types", "/etc/httpd", "/etc/nsswitch", "/etc/host"),
 )
 """Where Python, its libraries and our own sources are."""
+
+TEMPORARY = tempfile.gettempdir()
 
 
 class Watch:
@@ -39,13 +42,14 @@ class Watch:
             self.on = False  # looking at the path is no event of its own
             path = os.path.realpath(os.fsdecode(args[0]))
             self.on = True
-            if not path.startswith(self.allowed):
+            if path != TEMPORARY and not path.startswith(self.allowed):
                 self.seen.append(f"{event} {path}")
 
     @contextmanager
     def within(self, *folders: Path) -> Iterator[list[str]]:
         """Yield what is seen outside of ``folders`` and `USUAL`, from now on."""
-        self.allowed = (*map(os.path.realpath, folders), *USUAL)
+        made_by_torch = os.path.join(TEMPORARY, "torchinductor_")
+        self.allowed = (*map(os.path.realpath, folders), *USUAL, made_by_torch)
         self.seen = []
         self.on = True
         try:

@@ -49,8 +49,11 @@ LARGEST = 1e100
 
 
 def _fault(cell: str, large: bool) -> str:
-    said = cell if len(cell) <= 40 else f"{cell[:40]}…"
-    return f"'{said}' is beyond ±{LARGEST:g}" if large else f"'{said}' is no number"
+    return f"'{_short(cell)}' is " + (f"beyond ±{LARGEST:g}" if large else "no number")
+
+
+def _short(cell: str) -> str:
+    return cell if len(cell) <= 40 else f"{cell[:40]}…"
 
 
 def ridge(x: Matrix, y: Values, n_outputs: int, strength: float) -> Head:
@@ -123,7 +126,7 @@ class Number(Task):
         """Return the numbers; a cell that is none is a fault."""
         good = [is_number(value) for value in cells.values]
         if not any(good):
-            few = ", ".join(cells.values[:3])
+            few = ", ".join(map(_short, cells.values[:3]))
             raise DataError(
                 f"{cells.where} holds no numbers but {few}; name another column with label_column "
                 "(--label-column), or another task."
