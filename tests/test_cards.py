@@ -87,7 +87,7 @@ def test_without_pandas_a_frame_is_an_arrow_table(monkeypatch: pytest.MonkeyPatc
 def test_what_others_named_is_escaped() -> None:
     row = Row({"class": "<b>|&_%", "n": None, "share": 0.123456})
     assert "<b>" not in row._repr_html_()
-    assert row.to_markdown().splitlines()[-1] == "| <b>&#124;&_% |  | 0.1235 |"
+    assert row.to_markdown().splitlines()[-1] == "| &lt;b>&#124;&_% |  | 0.1235 |"
     assert r"<b>|\&\_\% &  & 0.1235 \\" in row.to_latex()
 
 

@@ -22,6 +22,9 @@ from headstart.facts import finite
 from mischief.counting import Counts, say, tried
 
 
+TRIES = 1000
+
+
 class Made(NamedTuple):
     """A bundle, items to ask it about, and what it answered when it was whole."""
 
@@ -35,7 +38,7 @@ def bundles(folder: Path) -> None:
     made = [*_made(folder)]
     counts: dict[str, Counts] = {name: Counter() for name in CHANGES}
     with WATCH.within(folder, store.home()) as seen:
-        for number in range(1000):
+        for number in range(TRIES):
             chance, source = random.Random(number), made[number % len(made)]
             broken = folder / "broken"
             shutil.rmtree(broken, ignore_errors=True)
@@ -91,7 +94,13 @@ def _change_tensors(broken: Path, chance: random.Random) -> None:
     held = load_file(path)
     name = chance.choice([*sorted(held), *["head.weight", "head.bias"] * 3])
     old = held[name]
-    choices = (old.ravel(), old[:0], old * np.nan, old.astype(np.float16), old[..., None])
+    choices = (
+        old.ravel(),
+        np.atleast_1d(old)[:0],
+        old * np.nan,
+        old.astype(np.float16),
+        old[..., None],
+    )
     others = (np.zeros((3, 5), np.float32), np.array(1.0, np.float32))
     held[name] = np.ascontiguousarray(chance.choice([*choices, *others]))
     if chance.random() < 0.2:

@@ -18,6 +18,7 @@ USUAL = (
     *(sys.prefix, sys.base_prefix, str(HERE), "/proc", "/sys", "/usr", "/lib"),
     *("/dev/null", "/dev/urandom", "/dev/shm", "/etc/localtime", "/etc/ssl", "/etc/fonts"),
     *("/etc/mime.types", "/etc/apache2/mime.types", "/etc/httpd", "/etc/nsswitch", "/etc/host"),
+    *(os.path.expanduser(f"~/{one}/matplotlib") for one in (".config", ".cache")),
 )
 """Where Python, its libraries and our own sources are."""
 
