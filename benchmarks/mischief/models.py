@@ -21,7 +21,6 @@ from headstart.errors import HeadstartError
 from headstart.facts import finite
 from mischief.counting import Counts, say, tried
 
-
 TRIES = 1000
 
 
