@@ -19,14 +19,18 @@ from headstart import bundle
 from headstart.backbones import vision
 from headstart.backbones.registry import resolve
 from headstart.cli import app
-from headstart.data.pictures.images import Preprocess
+from headstart.data.items import packed as content_of
+from headstart.data.memory.arrays import from_items
+from headstart.data.pictures.images import Preprocess, decode
 from headstart.detection import maps, reading
 from headstart.detection.audit import check
 from headstart.detection.detector import Detector, Spec
+from headstart.detection.mirrored import mirrored, with_mirrored
 from headstart.detection.objective import truth
 from headstart.errors import BackboneError, BundleError, DataError, UsageError
 from headstart.tasks.box_figures import things
-from headstart.tasks.boxes import CROWD, THING, packed
+from headstart.tasks.boxes import CROWD, THING, Boxes, packed
+from headstart.tasks.task import Targets
 from headstart.verbs import detect
 
 FEW: dict[str, Any] = {"epochs": 2, "batch": 8, "device": "cpu", "image_size": 64}
@@ -183,11 +187,38 @@ def test_the_same_seed_gives_the_same_weights(scenes: Path) -> None:
     assert any((first[name] != third[name]).any() for name in first)
 
 
-@pytest.mark.parametrize("strategy", ["partial:2", "discriminative", "scratch", "partial:4"])
+@pytest.mark.parametrize("size", [(40, 24), (24, 40)])
+def test_mirrored_boxes_stand_where_the_mirrored_things_are(size: tuple[int, int]) -> None:
+    wide, high = size
+    pixels = np.zeros((high, wide), np.uint8)
+    pixels[3:9, 5:16] = 255
+    row = np.array([5, 3, 16, 9, 0, 0]) / 40
+    row[4:] = 0, THING
+    empty = np.zeros(6)
+    task = Boxes(("thing",), (1,))
+    plain = replace(
+        from_items([content_of(pixels)] * 2),
+        targets=Targets(task, np.stack([row, empty])),
+    )
+    both = with_mirrored(plain, np.arange(2), 1)
+    assert len(both) == 4 and both.content(0) == plain.content(0)
+    picture = np.asarray(decode(both.content(2), 1))
+    left, top, right, bottom = (both.labels[2][:4] * 40).round().astype(int)
+    found = np.argwhere(picture > 0)
+    assert [left, top] == found.min(0)[::-1].tolist()
+    assert [right, bottom] == (found.max(0)[::-1] + 1).tolist()
+    assert not both.labels[3].any()  # nothing stays nothing
+    np.testing.assert_allclose(mirrored(both.labels[2:3], np.array([wide / 40])), row[None])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "mirror"),
+    [("partial:2", True), ("discriminative", False), ("scratch", True), ("partial:4", False)],
+)
 def test_it_goes_on_where_it_was_stopped(
-    strategy: str, scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    strategy: str, mirror: bool, scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    how = FEW | {"strategy": strategy, "checkpoint_every": 0.0}
+    how = FEW | {"strategy": strategy, "mirror": mirror, "checkpoint_every": 0.0}
     detect.fit(scenes, out=tmp_path / "whole", **how)
     steps = iter(range(100))
     from headstart.detection.objective import Detection

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import numpy as np
 from headstart.backbones.entry import Entry
 from headstart.compute.device import pick
 from headstart.data.dataset import Dataset
+from headstart.data.pictures.images import Preprocess
 from headstart.detection import anchors
+from headstart.detection.mirrored import with_mirrored
 from headstart.detection.model import Finder, no_head
 from headstart.errors import UsageError
 from headstart.progress import log
@@ -78,14 +81,18 @@ def learn(
         backbone = maps.build(entry, seed=run.seed)
     notes: list[str] = []
     detector = _detector(backbone, dataset, train, run.seed, notes)
-    job = _job(dataset, train, plan, options, detector, entry, run)
-    inputs = Inputs(dataset, entry.preprocess, seed=run.seed)
+    read = entry.preprocess
+    assert isinstance(read, Preprocess)
+    whole = with_mirrored(dataset, train, read.channels) if run.mirror else dataset
+    job = _job(whole, train, plan, options, detector, entry, run)
+    inputs = Inputs(whole, read, seed=run.seed)
     try:
         notes.append(_expected(backbone, detector, inputs, job))
         for note in notes:
             say(note)
         facts = {"strategy": name, "seed": run.seed, "device": job.device}
         facts |= {"options": deciding(options, Options)}
+        facts |= {"mirror": True} if run.mirror else {}
         found = checkpoints_of(resuming, dataset, entry, job.fit, job.select, facts)
         trained = run_loop(backbone, inputs, job, checkpoints=found, say=say)
     finally:
@@ -186,7 +193,7 @@ def _job(
         pick(run.device),
         what=f"{entry.network}|maps",
         module=detector,
-        objectives={"targets": Detection.of},
+        objectives={"targets": partial(Detection.of, mirrored=len(dataset) // 2 * run.mirror)},
     )
 
 

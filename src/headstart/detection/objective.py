@@ -26,6 +26,8 @@ class Detection(Objective):
         select: indices of those that choose the best epoch.
         batch: pictures a step, at most.
         seed: of the orders.
+        mirrored: N where item i + N is picture i mirrored, and each is drawn in half of the epochs;
+            0 where there are none.
     """
 
     def __init__(
@@ -37,20 +39,29 @@ class Detection(Objective):
         *,
         batch: int,
         seed: int,
+        mirrored: int = 0,
     ) -> None:
-        super().__init__(fit, len(in_batches(fit, batch)), judges=select)
+        reads = np.concatenate([fit, fit + mirrored]) if mirrored else fit
+        super().__init__(reads, len(in_batches(fit, batch)), judges=select)
+        self.fit, self.mirrored = fit, mirrored
         self.detector, self.targets, self.batch, self.seed = detector, targets, batch, seed
 
     @classmethod
-    def of(cls, scene: Scene) -> Detection:
+    def of(cls, scene: Scene, mirrored: int = 0) -> Detection:
         """Return the objective of the scene, whose head is a detector."""
         job = scene.job
         head = cast("Detector", scene.head)
-        return cls(head, job.known, job.fit, job.select, batch=scene.batch, seed=job.seed)
+        return cls(
+            head, job.known, job.fit, job.select,
+            batch=scene.batch, seed=job.seed, mirrored=mirrored,
+        )  # fmt: skip
 
     def order(self, epoch: int) -> list[Indices]:
         """Return all pictures in batches of nearly equal length, in a random order."""
-        shuffled = np.random.default_rng([self.seed, 3, epoch]).permutation(self.reads)
+        rng = np.random.default_rng([self.seed, 3, epoch])
+        shuffled = rng.permutation(self.fit)
+        if self.mirrored:
+            shuffled = shuffled + self.mirrored * rng.integers(0, 2, len(shuffled))
         return in_batches(shuffled, self.batch)
 
     def loss(self, step: Step) -> Tensor:

@@ -261,6 +261,9 @@ class Detecting(Pictured, Resumed, Paged, HeldOut, Placed, Seeded, Steps, Named)
         panel=INPUT,
     )
     batch: int = trained(4, "Pictures a step.", least=1)
+    mirror: bool = option(
+        False, "Learn from pictures with left and right changed over, too; not for digits, letters."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
