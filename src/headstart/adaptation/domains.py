@@ -96,20 +96,35 @@ def require_classes(source: Dataset) -> None:
         ) from None
 
 
-def domains(source: Audit, target: Audit, run: Adapting, notes: list[str]) -> Domains:
-    """Return both domains with their parts, and note what does not fit together.
+def require_common(source: Dataset, target: Dataset) -> None:
+    """Raise `DataError` for what can be told before any item is read: too few, no shared class."""
+    _require_enough(target, len(target))
+    if target.targets is None or set(source.known.task.names) & set(target.known.task.names):
+        return
+    raise DataError(
+        f"no class of {target.root} ({_few(target.known.task.names)}) is one of {source.root} "
+        f"({_few(source.known.task.names)}). Where the target's folders are no classes, say "
+        "unlabelled=True (--unlabelled)."
+    )
 
-    Raises:
-        DataError: too few target items, no class in common, or nothing left to measure on.
-    """
-    ours = split(source.dataset, source.usable, val=run.val, seed=run.seed)
-    require_held_out(source.dataset, ours)
-    if len(target.usable) < LEAST:
-        n = len(target.usable)
+
+def _require_enough(target: Dataset, n: int) -> None:
+    if n < LEAST:
         raise DataError(
             f"{target.root} has {n} usable item{'s' * (n != 1)}, and {LEAST} are the least that "
             "tell a domain; to answer a few, `headstart predict` takes them with a fitted model."
         )
+
+
+def domains(source: Audit, target: Audit, run: Adapting, notes: list[str]) -> Domains:
+    """Return both domains with their parts, and note what does not fit together.
+
+    Raises:
+        DataError: too few target items are usable, or nothing is left to measure on.
+    """
+    ours = split(source.dataset, source.usable, val=run.val, seed=run.seed)
+    require_held_out(source.dataset, ours)
+    _require_enough(target.dataset, len(target.usable))
     theirs = _parts(target, run)
     if target.dataset.targets is not None:
         target, theirs = _shared(source.dataset, target, theirs, notes)
@@ -143,12 +158,6 @@ def _shared(source: Dataset, target: Audit, parts: Split, notes: list[str]) -> t
     """Return the target with the source's classes; others are seen, but not measured."""
     task, theirs = source.known.task, target.dataset.known
     common = set(task.names) & set(theirs.task.names)
-    if not common:
-        raise DataError(
-            f"no class of {target.root} ({_few(theirs.task.names)}) is one of {source.root} "
-            f"({_few(task.names)}). Where the target's folders are no classes, say unlabelled=True "
-            "(--unlabelled)."
-        )
     values, known = task.translated(theirs)
     counts = theirs.task.counts(theirs.values[target.usable])
     strange = {name: n for name, n in counts.items() if n and name not in common}

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from headstart import bundle as bundles
 from headstart.adaptation.choice import choose
-from headstart.adaptation.domains import Domains, domains, read_target, require_classes
+from headstart.adaptation.domains import (
+    Domains,
+    domains,
+    read_target,
+    require_classes,
+    require_common,
+)
 from headstart.adaptation.registry import METHODS, PREFERRED, methods
 from headstart.backbones.choice import entries_for, require_learners, say
 from headstart.boundary.extract import extract
@@ -150,6 +156,7 @@ def _adapted(source: Any, target: Any, run: Adapting) -> Adapted:
     ours = given(source, None, run)
     require_classes(ours)
     theirs = read_target(target, run, ours)
+    require_common(ours, theirs)
     _require_read(run)
     notes: list[str] = []
     entries = entries_for(run.backbone, ours, run, run.seed, notes)
