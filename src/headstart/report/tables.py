@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from headstart.data.dataset import Rejected
 from headstart.findings import Finding
 from headstart.report.comparison_page import page
+from headstart.report.forgotten import forgetting, losses
 from headstart.report.terminal import clock, narrow, say, table
 from headstart.report.words import Words, language
 from headstart.store import written_aside
-from headstart.tasks.registry import TASKS, find
+from headstart.tasks.registry import find
 from headstart.tasks.shown import named
 from headstart.tasks.task import Task
 from headstart.visible import visible
@@ -104,34 +105,6 @@ def _against_labels(task: Task, found: dict[str, Any]) -> None:
     for shots, one in found["with_labels"].items():
         more = f"{task.shown(one['accuracy'])} (95 %: {task.shown_span(*one['interval'])})"
         say(f"with {shots} labelled target items a class it would be {more}")
-
-
-def forgetting(lost: dict[str, Any] | None) -> None:
-    """Print what was forgotten of the probe, and what spoilt pictures cost."""
-    if lost is None:
-        return
-    task = find_score(lost["score"])
-    shown, (low, high) = task.shown, lost["lost_interval"]
-    say(
-        f"forgetting: {named(lost['score'])} on {lost['probe']} ({lost['n']} held-out items) "
-        f"before {shown(lost['before'])}, after {shown(lost['after'])}"
-    )
-    say(
-        f"  lost {shown(lost['lost'])} (95 %: {task.shown_span(low, high)}); "
-        f"with a head solved anew {shown(lost['relearned'])}"
-    )
-    if spoilt := lost["corruptions"]:
-        worst = sorted(spoilt["each"].items(), key=lambda one: one[1])[:3]
-        told = ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in worst)
-        say(
-            f"  corrupted pictures: {shown(spoilt['mean'])} on average, clean "
-            f"{shown(spoilt['clean'])}\n  worst: {told}"
-        )
-
-
-def find_score(score: str) -> type[Task]:
-    """Return the task whose score is called so."""
-    return next(task for task in TASKS.values() if task.score == score)
 
 
 def evaluation(task: Task, found: Evaluated) -> None:
@@ -291,24 +264,8 @@ def comparison(result: Comparison) -> None:
     for line in same:
         say(line)
     table(columns, rows, left=3 - len(same))
-    _lost(result)
+    losses(result)
     _left_out(result)
-
-
-def _lost(result: Comparison) -> None:
-    """Print what each strategy forgot of the probe, a row each."""
-    known = [(row, row.lost) for row in result.summary if row.lost]
-    if not known:
-        return
-    task, first = find(result.task), known[0][1]
-    say(f"lost on {first.probe} ({first.n} held-out items), where a head on the features")
-    say("of the backbone as it was was right before:")
-    rows = [
-        [str(row.shots), row.backbone, row.strategy, task.shown(one.before), task.shown(one.lost),
-         task.shown_span(one.low, one.high)]
-        for row, one in known
-    ]  # fmt: skip
-    table(["shots", "backbone", "strategy", "before", "lost", "95 %"], rows, left=3)
 
 
 def fitting(
