@@ -7,7 +7,7 @@ feature. With ``--fit`` also whether frozen and partial fits of 40 items, saved 
 as before, on pictures of 96 pixels where the network reads these, else of its own size. The last
 lines count.
 
-    python benchmarks/zoo.py [--only WORD] [--fit [alone]] [--kept FILE [--minutes M]]
+    python benchmarks/zoo.py [--only WORD] [--fit [alone]] [--smaller] [--kept FILE [--minutes M]]
 
 It takes hours where pictures are large; ``--kept`` lets it be done in pieces.
 """
@@ -123,14 +123,18 @@ def save_encoder(kind: str, root: Path) -> Path:
     return root
 
 
-def cuts(name: str) -> tuple[int, float, float, float]:
-    """Return cuts inside, seconds to find and to prove, largest relative difference at any."""
+def cuts(name: str, side: int | None = None) -> tuple[int, float, float, float]:
+    """Return cuts inside, seconds to find and to prove, largest relative difference at any.
+
+    On one picture of the network's own size, or of ``side`` pixels.
+    """
     from headstart.backbones import cut
     from headstart.backbones.build import build
     from headstart.backbones.look import example
     from headstart.backbones.registry import resolve
 
-    backbone = build(resolve(name, random=name.startswith("random:")))
+    entry = resolve(name, random=name.startswith("random:"))
+    backbone = build(entry.with_image_size(side) if side else entry)
     start = time.perf_counter()
     try:
         cut.find(backbone.net, backbone._run, backbone._size, backbone._source)
@@ -223,23 +227,33 @@ class Notices(logging.Handler):
 
 
 def measured(
-    library: str, short: str, name: Callable[[], str], data: Path | None, *, cut: bool
+    library: str,
+    short: str,
+    name: Callable[[], str],
+    data: Path | None,
+    *,
+    cut: bool,
+    smaller: bool,
 ) -> Line:
-    """Return the line of a network: its cuts if asked for, and with ``data`` whether it fits."""
+    """Return the line of a network: its cuts if asked for, and with ``data`` whether it fits.
+
+    Its cuts are tried on pictures of its own size, or ``smaller`` ones if it reads them.
+    """
     line: Line = {"library": library, "network": short}
     start = time.perf_counter()
     try:
         found = name()
+        side = small(found) if library != "transformers" else None
         if cut:
-            inside, seconds, proof, worst = cuts(found)
+            inside, seconds, proof, worst = cuts(found, side if smaller else None)
             line |= {"cuts": inside, "find": round(seconds, 2), "prove": round(proof, 2)}
             line["difference"] = float(f"{worst:.1e}")
         if data is not None:
             with tempfile.TemporaryDirectory() as work:
                 os.environ["HEADSTART_HOME"] = f"{work}/home"
-                side = small(found) if library != "transformers" else None
                 reading = {"image_size": side} if side else {}
-                line |= {"fit": fits(found, data, Path(work), **reading), **reading}
+                line["fit"] = fits(found, data, Path(work), **reading)
+        line |= {"side": side} if side and (data is not None or smaller) else {}
     except Exception as error:
         line["error"] = f"{type(error).__name__}: {str(error)[:200]}"
     return line | {"seconds": round(time.perf_counter() - start, 1)}
@@ -265,6 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="networks with this word in library and name")
     parser.add_argument("--fit", nargs="?", const="too", choices=("too", "alone"))
+    parser.add_argument("--smaller", action="store_true", help="cuts on 96 pixels where it can")
     parser.add_argument("--names", type=Path, default=Path("zoo-names.txt"))
     parser.add_argument("--kept", type=Path, help="lines are added here, and none is made twice")
     parser.add_argument("--minutes", type=float, default=1e9, help="no new network after these")
@@ -294,7 +309,8 @@ def main() -> None:
             log = logging.getLogger("headstart")
             log.addHandler(notices := Notices())
             items = (texts if library == "transformers" else data) if given.fit else None
-            line = measured(library, short, name, items, cut=given.fit != "alone")
+            how = {"cut": given.fit != "alone", "smaller": given.smaller}
+            line = measured(library, short, name, items, **how)
             log.removeHandler(notices)
             line |= {"notices": notices.said} if notices.said else {}
             lines.append(line)

@@ -384,6 +384,7 @@ def test_a_comparison_goes_on_where_it_was_stopped(
 
     assert figures(found) == figures(whole)
     read = json.loads((out / "compare.json").read_text())
+    assert len(read.pop("digest")) == 32
     assert read.pop("settings")["seed"] == 4
     assert len(read.pop("held_out")["truth"]) == len(found.held_out.targets)
     assert len(read.pop("answers")) == len(found.runs)

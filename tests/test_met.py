@@ -16,7 +16,7 @@ import headstart
 from conftest import bars, make_images, save_bars, save_encoder, save_sentences, sentences
 from headstart.data.folders import read_folders
 from headstart.errors import DataError, UsageError
-from headstart.report import tables
+from headstart.report import comparison_tables, tables
 from headstart.report.terminal import narrow
 
 
@@ -104,7 +104,7 @@ def test_a_comparison_fits_eighty_columns(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert narrow()
-    tables.comparison(found)
+    comparison_tables.comparison(found)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     lines = [line.rstrip() for line in plain.splitlines()]
     of_table = [line for line in lines if " s  " in line or line.startswith(" strategy")]

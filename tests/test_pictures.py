@@ -15,7 +15,7 @@ from PIL import Image
 
 from conftest import answers, compared, save_bars
 from headstart.evaluation.runs import Comparison, Run
-from headstart.report import canvas, maps, pictures, tables
+from headstart.report import canvas, comparison_tables, maps, pictures
 from headstart.report.canvas import readable
 
 
@@ -124,10 +124,10 @@ def test_a_sweep_over_the_frozen_blocks(tmp_path: Path, capsys: pytest.CaptureFi
     assert list(found.sweep()) == [0, 4, 10]
     assert not comparison("partial:0", "partial:4", "warm").sweep()
     assert not comparison("partial:0", "partial:4", "partial:-1").sweep()
-    tables.comparison(found)
+    comparison_tables.comparison(found)
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows if row and row[0].isdecimal()] == ["0", "4", "10"]
-    tables.save_comparison(found, tmp_path)
+    comparison_tables.save(found, tmp_path)
     assert 500 < size(tmp_path / "curves.png")[0] < 1500
 
 

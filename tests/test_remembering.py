@@ -334,7 +334,7 @@ def test_fit_reports_what_was_forgotten(
 def test_compare_reports_what_each_strategy_forgot(
     probe: Path, tmp_path: Path, glyph_graph: Path, capsys: Any
 ) -> None:
-    from headstart.report import tables
+    from headstart.report import comparison_tables
 
     how: dict[str, Any] = {"strategies": ("frozen", "warm", "rehearsal"), "probe": probe}
     how |= {"epochs": 2, "draws": 2, "val": 0.25, "body_rate": 1e-2}
@@ -351,7 +351,7 @@ def test_compare_reports_what_each_strategy_forgot(
     assert rows["warm"]["low"] <= rows["warm"]["lost"] <= rows["warm"]["high"]
     again = headstart.compare(bars(), **how, out=tmp_path / "out", resume=True)
     assert [run.lost for run in again.runs] == [run.lost for run in result.runs]
-    tables.comparison(again)
+    comparison_tables.comparison(again)
     told = capsys.readouterr().out
     assert "lost on known (6 held-out items)" in told
     assert max(map(len, told[told.index("lost on") :].splitlines()[:7])) <= 80

@@ -27,7 +27,7 @@ def _root(
 @command("demo")
 def demo(as_json: bool, given: dict[str, Any]) -> None:
     """Run the main job on embedded data: printed glyphs to handwritten digits, offline."""
-    from headstart.report import tables
+    from headstart.report import comparison_tables
     from headstart.verbs.demo import demo as run
 
     given = {"out": Path("demo.png"), "workers": min(4, os.cpu_count() or 1)} | given
@@ -35,7 +35,7 @@ def demo(as_json: bool, given: dict[str, Any]) -> None:
     if as_json:
         emit(result.to_json())
     else:
-        tables.comparison(result)
+        comparison_tables.comparison(result)
         print(f"curves and examples: {given['out']}")
 
 
@@ -106,13 +106,13 @@ def evaluate(as_json: bool, given: dict[str, Any]) -> None:
 def compare(as_json: bool, given: dict[str, Any]) -> None:
     """Measure strategies side by side, on paired draws of your data."""
     import headstart
-    from headstart.report import tables
+    from headstart.report import comparison_tables
 
     result = headstart.compare(**{"workers": 0} | given)
     if as_json:
         emit(result.to_json())
     else:
-        tables.comparison(result)
+        comparison_tables.comparison(result)
 
 
 @command("adapt", source=SOURCE, target=TARGET)

@@ -33,7 +33,7 @@ from headstart.evaluation.record import Record
 from headstart.evaluation.runs import Comparison
 from headstart.findings import Finding
 from headstart.progress import log
-from headstart.report.tables import save_comparison
+from headstart.report import comparison_tables
 from headstart.settings.groups import Options
 from headstart.settings.option import deciding, table
 from headstart.settings.table import Comparing
@@ -81,25 +81,10 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     start = time.monotonic()
     _require_runs(run)
     _require_new(run)
-    chosen, device = strategies(run.strategies, run), pick(run.device)
-    dataset = given(data, labels, run)
-    require_kinds(run.strategies, chosen, dataset.kind)
-    require_targets(chosen, dataset.known)
-    named = _named(dataset, run)
-    unlearned = [name for name, found in named.items() if not all(one.ready for one in found)]
-    require_learned(run.strategies, chosen, unlearned)
-    for name, one in zip(run.strategies, chosen, strict=True):
-        require_earlier(one, name, run.probe is not None)
-    solves = any(one.solves for one in chosen)
-    how: dict[str, Any] = {"solves": solves, "device": device, "seed": run.seed}
-    if run.budget is not None and solves:
-        until = start + READING * run.budget
-        dataset = affordable(dataset, [*named.values()], until, device=device, seed=run.seed)
-    found, features = look(dataset, [*named.values()], **how)
-    candidates = list(zip(named, named.values(), features, strict=True))
-    dataset = found.dataset
-    earlier = _earlier(named, run, dataset.kind, device)
-    design = _design(dataset, found, run)
+    device = pick(run.device)
+    found, candidates = _looked(data, labels, run, start, device)
+    named = {name: entries for name, entries, _ in candidates}
+    dataset, design = found.dataset, _design(found.dataset, found, run)
     _say_short(dataset, design, run)
     record = (
         Record(run.out, _settings(run, dataset, found, design, named, device)) if run.out else None
@@ -115,22 +100,38 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
         moment=moment,
         done=record.runs(dataset.known.take(design.held_out)) if record and run.resume else (),
         keep=record.keep if record else lambda result: None,
-        earlier=earlier,
+        earlier=_earlier(named, run, dataset.kind, device),
     )
     result = concluded(result, dataset, design, candidates, run, device=device, moment=moment)
-    findings = _carried(result)
-    if time.monotonic() <= moment:
-        findings += _checked(found, design, candidates, run.seed)
-    else:
-        log.info("the budget was spent: the data were not checked, see headstart audit")
-    result = replace(result, findings=tuple(found_in(findings)))
-    if record:
+    checked = _checked(found, design, candidates, run.seed, moment)
+    result = replace(result, findings=tuple(found_in([*_carried(result), *checked])))
+    if record and run.out:
         record.keep(result)
-    if run.out:
-        save_comparison(result, run.out, _gathered(result, found, design, run), run.lang)
+        comparison_tables.save(result, run.out, _gathered(result, found, design, run), run.lang)
     if run.fit:
         _fitted(result, dataset, run)
     return result
+
+
+def _looked(
+    data: Any, labels: Any, run: Comparing, start: float, device: str
+) -> tuple[Audit, list[Candidate]]:
+    """Read and look at the items, and embed them where a strategy solves on their features."""
+    chosen = strategies(run.strategies, run)
+    dataset = given(data, labels, run)
+    require_kinds(run.strategies, chosen, dataset.kind)
+    require_targets(chosen, dataset.known)
+    named = _named(dataset, run)
+    unlearned = [name for name, found in named.items() if not all(one.ready for one in found)]
+    require_learned(run.strategies, chosen, unlearned)
+    for name, one in zip(run.strategies, chosen, strict=True):
+        require_earlier(one, name, run.probe is not None)
+    solves, groups = any(one.solves for one in chosen), [*named.values()]
+    how: dict[str, Any] = {"device": device, "seed": run.seed}
+    if run.budget is not None and solves:
+        dataset = affordable(dataset, groups, start + READING * run.budget, **how)
+    found, features = look(dataset, groups, solves=solves, **how)
+    return found, list(zip(named, groups, features, strict=True))
 
 
 def _fitted(result: Comparison, dataset: Dataset, run: Comparing) -> None:
@@ -195,12 +196,15 @@ def _gathered(result: Comparison, found: Audit, design: Design, run: Comparing) 
 
 
 def _checked(
-    found: Audit, design: Design, candidates: Sequence[Candidate], seed: int
+    found: Audit, design: Design, candidates: Sequence[Candidate], seed: int, moment: float
 ) -> list[Finding]:
     """Return what the checks found; label errors by the first backbone that has features.
 
-    Of folds they look at the first, but count the items of all.
+    Of folds they look at the first, but count the items of all; past ``moment`` they do not look.
     """
+    if time.monotonic() > moment:
+        log.info("the budget was spent: the data were not checked, see headstart audit")
+        return []
     entries = [entry for _, each, _ in candidates for entry in each]
     features = next((kept for _, _, kept in candidates if kept is not None), None)
     first = next(design.parts(found.dataset.known, "all", 0))
