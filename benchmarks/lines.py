@@ -35,9 +35,9 @@ ABILITIES = {
         boundary/affordable.py verbs/auto.py verbs/rank.py
     """,
     "items without labels, forgetting, rehearsal": """
-        evaluation/selftraining.py evaluation/forgetting.py report/forgotten.py training/remembering.py
-        training/earlier.py verbs/unlabelled.py verbs/probing.py strategies/rehearsal.py
-        strategies/lwf.py data/beside.py
+        evaluation/selftraining.py evaluation/forgetting.py report/forgotten.py
+        training/remembering.py training/earlier.py verbs/unlabelled.py verbs/probing.py
+        strategies/rehearsal.py strategies/lwf.py data/beside.py
     """,
     "pages and pictures (html.py: 186 before)": """
         report/answers.py report/chinese.py report/comparison_page.py report/confusion.py
