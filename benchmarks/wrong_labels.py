@@ -33,7 +33,8 @@ def main() -> None:
     parser.add_argument("--backbone", default="mobilenet_v2")
     given = parser.parse_args()
     for name in given.sets:
-        found, features = extract(read(DATA / name), [resolve(given.backbone)])
+        entries = [resolve(one) for one in given.backbone.split("+")]
+        found, features = extract(read(DATA / name), entries)
         data = found.dataset
         train = split(data, found.usable).train
         shares = []

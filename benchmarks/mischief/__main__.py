@@ -28,10 +28,7 @@ PARTS = {
     "kills": keeping.kills,
     "flips": keeping.flips,
     "disks": keeping.disks,
-    "pictures": size.pictures,
-    "text": size.long_text,
-    "rows": size.many_rows,
-    "classes": size.many_classes,
+    "memory": size.memory,
     "speed": size.speed,
 }
 """Each is given an empty folder."""

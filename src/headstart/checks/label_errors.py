@@ -1,7 +1,7 @@
 """Likely label errors: items whose label the others of its class do not bear out.
 
-Confident learning (Northcutt, Jiang and Chuang 2021, JAIR 70, arXiv:1911.00068) on answers of heads
-that have not seen the item: solved on inner folds, on features that are kept anyway.
+Confident learning (Northcutt, Jiang and Chuang 2021, JAIR 70, arXiv:1911.00068) on answers that
+have not seen the item, see `headstart.checks.left_out`, from features that are kept anyway.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from headstart.tasks.task import Indices, Matrix
 
 SURE = 0.5
 """By how much another label must be more probable for an item to be worth a word."""
+
+LEAST = 1e-4
+"""Probability below which nothing is told apart: no head is that well calibrated."""
 
 ABLE = 0.7
 """Share of the items that must be answered as labelled: who cannot do that cannot doubt."""
@@ -49,7 +52,9 @@ class Suspect(NamedTuple):
 def suspects(chances: Matrix, labels: Indices) -> list[Suspect]:
     """Return the items that are answered otherwise than labelled, the most suspicious first.
 
-    Their order is that of the margin between the other class and the label. A class's threshold is
+    Their order is that of the log odds of the other class against the label: of several classes
+    that an item may be, one that it can hardly be is doubted more than one that is as likely as the
+    rest, whatever the margin. A class's threshold is
     the mean probability of it among its own items (equation 2 of the source); those that reach the
     threshold of another class, and most of all that one's, are off the diagonal of the confident
     joint (equation 1): their number is the source's estimate of how many labels are wrong.
@@ -70,8 +75,8 @@ def suspects(chances: Matrix, labels: Indices) -> list[Suspect]:
     confident = np.isfinite(reached.max(axis=1)) & (reached.argmax(axis=1) != labels)
     answers = chances.argmax(axis=1)
     rows = np.flatnonzero(answers != labels)
-    margins = chances[rows, answers[rows]] - own[rows]
-    order = rows[np.argsort(-margins, kind="stable")]
+    odds = np.log(chances[rows, answers[rows]] + LEAST) - np.log(own[rows] + LEAST)
+    order = rows[np.argsort(-odds, kind="stable")]
     return [
         Suspect(
             int(i),
@@ -101,7 +106,7 @@ def label_errors(
     """
     found = suspects(chances, labels)
     n, right = sum(one.confident for one in found), 1 - len(found) / max(1, len(labels))
-    if not n or found[0].margin < SURE or right < ABLE or n > MOST * len(labels):
+    if not n or max(one.margin for one in found) < SURE or right < ABLE or n > MOST * len(labels):
         return None
     rows = [
         {

@@ -9,7 +9,7 @@ import numpy as np
 
 from headstart.backbones.entry import Entry
 from headstart.boundary.extract import Features
-from headstart.checks import copies, held_out, inputs, labels
+from headstart.checks import copies, held_out, inputs, labels, left_out
 from headstart.checks.label_errors import label_errors
 from headstart.checks.shift import shift
 from headstart.checks.shortcuts import shortcuts
@@ -156,16 +156,23 @@ def doubts(
     strength: float | None = None,
     seed: int = 0,
 ) -> Finding | None:
-    """Return the likely label errors among the items ``train``, by heads on kept features."""
+    """Return the likely label errors among the items ``train``, by their kept features.
+
+    Up to `left_out.MOST` items each is judged by all others; more by heads on inner folds.
+    """
     if features is None:
         return None
     examples = features.of(dataset).examples(train)
-    rows, outputs = out_of_fold(OWN, examples, seed=seed, strength=strength)
+    task = examples.targets.task
+    groups = task.groups(examples.targets.values)
+    if len(train) <= left_out.MOST:
+        rows, chances = left_out.left_out(examples.features, groups, examples.widths)
+    else:
+        rows, outputs = out_of_fold(OWN, examples, seed=seed, strength=strength)
+        chances = softmax(outputs)
     if not len(rows):
         return None
-    task = examples.targets.task
-    groups = task.groups(examples.targets.values[rows])
-    return label_errors(dataset, train[rows], softmax(outputs), groups, task.names)
+    return label_errors(dataset, train[rows], chances, groups[rows], task.names)
 
 
 def _leaks(found: Audit, parts: Split) -> Finding | None:
