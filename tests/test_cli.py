@@ -433,3 +433,33 @@ def test_the_installed_command_speaks_ascii_json_in_any_locale(
         check=True,
     )
     assert json.loads(done.stdout)["classes"] == ["bar 1", "蚂蚁"]
+
+
+def _commands() -> list[list[str]]:
+    from typer.main import get_command
+
+    found: list[list[str]] = [[]]
+    for name, one in get_command(cli.app).commands.items():  # type: ignore[attr-defined]
+        found += [[name], *([name, inner] for inner in getattr(one, "commands", {}))]
+    return found
+
+
+@pytest.mark.parametrize("command", _commands(), ids=" ".join)
+def test_help_fits_eighty_columns(
+    command: list[str], run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.main import get_command
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    out = run(*command, "--help").out
+    assert max(map(len, out.splitlines())) <= 80 and "…" not in out
+    found: Any = get_command(cli.app)
+    for name in command:
+        found = found.commands[name]
+    words = set(out.split())
+    for one in [*found.params, *getattr(found, "commands", {}).values()]:
+        options = [name for name in getattr(one, "opts", []) if name.startswith("-")]
+        said = [*(getattr(one, "help", None) or "").split(), *options]
+        cut = [word for word in said if word not in words and word.strip("`*") not in words]
+        assert not cut, f"{one.name}: cut in the middle: {cut}"

@@ -388,6 +388,7 @@ def test_a_comparison_goes_on_where_it_was_stopped(
     assert read.pop("settings")["seed"] == 4
     assert len(read.pop("held_out")["truth"]) == len(found.held_out.targets)
     assert len(read.pop("answers")) == len(found.runs)
+    assert read.pop("digest")
     assert read == json.loads(json.dumps(found.to_json()))
 
 
@@ -437,7 +438,11 @@ def test_a_comparison_of_something_else_is_refused(
     headstart.compare(bars(), **how)
     with pytest.raises(UsageError, match=said):
         headstart.compare(bars(), resume=True, **how | other)
-    (tmp_path / "compare.json").write_text("{", "utf-8")
+    path = tmp_path / "compare.json"
+    path.write_text(path.read_text().replace('"draw": 0', '"draw": 1', 1))
+    with pytest.raises(HeadstartError, match="was changed after it was written.*--overwrite"):
+        headstart.compare(bars(), resume=True, **how)
+    path.write_text("{", "utf-8")
     with pytest.raises(HeadstartError, match="is no record of a comparison"):
         headstart.compare(bars(), resume=True, **how)
     with pytest.raises(FileExistsError):

@@ -28,7 +28,10 @@ PARTS = {
     "kills": keeping.kills,
     "flips": keeping.flips,
     "disks": keeping.disks,
-    "memory": size.memory,
+    "pictures": size.pictures,
+    "text": size.long_text,
+    "rows": size.many_rows,
+    "classes": size.many_classes,
     "speed": size.speed,
 }
 """Each is given an empty folder."""

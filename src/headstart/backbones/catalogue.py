@@ -1,9 +1,11 @@
 """What is worth fetching: about a dozen backbones with the facts that a choice needs. No torch.
 
-Sizes, licences and top-1 accuracies of ImageNet-1k are those that torchvision's and timm's own
-tables state; of text encoders, what their model cards state. Public figures are of frozen features
-with few labels where there are any: MTEB's classification tasks draw 8 labels a class, ten times,
-and solve logistic regression. Nothing here is gated or for non-commercial use alone.
+Sizes and top-1 accuracies of ImageNet-1k are those that torchvision's own tables state; timm's
+sizes are its networks' parameters, 4 bytes each. Licences are those that timm's table, and of text
+encoders the model cards, state; torchvision states one for its library, and none for its weights.
+What could not be looked up is said to be unknown. Public figures are of frozen features with few
+labels where there are any: MTEB's classification tasks draw 8 labels a class, ten times, and solve
+logistic regression. Nothing here is gated or for non-commercial use alone.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ class Offer:
         name: what ``--backbone`` and ``headstart fetch`` take.
         kind: of its items.
         megabytes: that are fetched, about; 0 where it comes with headstart.
-        licence: of the weights.
+        licence: of the weights; of torchvision's, of the library that brings them.
         reads: what it learned from, of texts which languages.
         figure: a public figure, and of what; empty where none is known.
-        speed: items a second on two cores of a laptop's kind, measured here; None where not.
+        speed: items a second on two cores, decoding and tokenising included, as measured in
+            ``docs/results.md``; None where it was not measured.
         usual: whether it may be taken where no backbone is named.
     """
 
@@ -61,6 +64,7 @@ CATALOGUE: tuple[Offer, ...] = (
         "BSD-3-Clause",
         PHOTOS,
         "72.2 % of ImageNet-1k",
+        speed=130,
         usual=True,
     ),
     Offer(
@@ -82,12 +86,21 @@ CATALOGUE: tuple[Offer, ...] = (
         "142 million photos",
         "81.1 % of ImageNet-1k, frozen",
     ),
-    Offer("minilm", "text", 91, "Apache-2.0", "English", "69.3 % of MTEB, 8 a class", usual=True),
+    Offer(
+        "minilm",
+        "text",
+        91,
+        "Apache-2.0",
+        "English",
+        "69.3 % of MTEB, 8 a class",
+        speed=180,
+        usual=True,
+    ),
     Offer("hf:minishlab/potion-base-8M", "text", 30, "MIT", "English", "70.3 % of MTEB, 8 a class"),
     Offer(
         "hf:minishlab/potion-base-32M", "text", 129, "MIT", "English", "71.7 % of MTEB, 8 a class"
     ),
-    Offer("hf:minishlab/potion-multilingual-128M", "text", 512, "MIT", "101 languages"),
+    Offer("hf:minishlab/potion-multilingual-128M", "text", 512, "MIT", "many languages"),
     Offer(
         "hf:BAAI/bge-base-en-v1.5",
         "text",

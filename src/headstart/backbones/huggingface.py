@@ -163,6 +163,11 @@ def is_folder(name: str) -> bool:
     return Path(os.path.expanduser(name), "config.json").is_file()
 
 
+def called(name: str) -> str:
+    """Return how an encoder is called in a bundle: a folder by its last part, wherever it lies."""
+    return Path(os.path.expanduser(name)).resolve().name if is_folder(name) else name
+
+
 def entry(name: str) -> Entry:
     """Return the entry of the encoder called ``name``, see `locate`.
 
@@ -171,7 +176,7 @@ def entry(name: str) -> Entry:
     """
     folder = locate(name)
     if static.is_folder(folder):
-        return static.entry(name, folder)
+        return static.entry(called(name), folder)
     facts = describe(folder)
     if not facts["weights"]:
         raise BackboneError(
@@ -191,7 +196,7 @@ def random_entry(name: str) -> Entry:
 
 def _described(name: str, folder: Path, facts: dict[str, Any]) -> Entry:
     return Entry(
-        name=name,
+        name=called(name),
         kind="text",
         library="transformers",
         architecture=facts["architecture"],

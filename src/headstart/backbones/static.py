@@ -22,6 +22,7 @@ from headstart.backbones.entry import Entry
 from headstart.backbones.fetched import require_stated
 from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BackboneError
+from headstart.facts import require_regular
 
 LIBRARY: Literal["model2vec"] = "model2vec"
 
@@ -77,6 +78,7 @@ def entry(name: str, folder: Path) -> Entry:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         tokens, unknown = _tokens(folder / "tokenizer.json")
+        require_regular(weights)
         with weights.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         length = int(config.get("max_length") or MAX_LENGTH)

@@ -9,12 +9,15 @@ from typing import Any
 
 from headstart.errors import HeadstartError, UsageError
 from headstart.evaluation.runs import Comparison, Run
+from headstart.facts import read_bytes
 from headstart.progress import log
 from headstart.settings.groups import Options
 from headstart.settings.option import other_settings
 from headstart.store import digest_of, written_aside
 from headstart.tasks.answers import Answers
 from headstart.tasks.task import Targets
+
+_LARGEST = 1 << 32
 
 
 class Record:
@@ -44,7 +47,7 @@ class Record:
             HeadstartError: it cannot be read.
         """
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
+            found = json.loads(read_bytes(self.path, _LARGEST))
             if found.get("digest", digest_of(found)) != digest_of(found):
                 raise ValueError("it was changed after it was written")
             first = {"task": "classes", "folds": 0, "probe": None}  # before there were others

@@ -209,21 +209,12 @@ def backbones(found: Listed) -> None:
     elif found.why:
         say(found.why)
     say(f"here: {', '.join(found.here)}")
-    rows = [
-        [
-            one.name,
-            "here" if found.is_here(one) else f"{one.megabytes} MB",
-            one.licence,
-            "; ".join(filter(None, [one.reads, one.figure])),
-        ]
-        for one in found.offers
-    ]
-    if narrow():  # a name that is cut cannot be typed
-        say("worth having:")
-        for name, *facts in rows:
-            say(f"  {name}\n      {', '.join(facts)}")
-    else:
-        table(["worth having", "", "licence", "learned from; known figure"], rows, left=4)
+    say("worth having:")
+    for one in found.offers:  # a line for the name alone: one that is cut cannot be typed
+        size = "here" if found.is_here(one) else f"{one.megabytes} MB"
+        speed = f"{one.speed:.0f} a second here" if one.speed else "speed unknown"
+        facts = [size, one.licence, one.reads, one.figure, speed]
+        say(f"  {one.name}\n      {', '.join(filter(None, facts))}")
     say("headstart fetch NAME brings one; any other of timm, torchvision and the hub works too")
 
 

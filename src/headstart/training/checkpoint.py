@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from headstart.errors import UsageError
+from headstart.facts import require_regular
 from headstart.place import sync_names
 from headstart.progress import log
 from headstart.settings.groups import Options
@@ -180,6 +181,7 @@ def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
 
 def _read(path: Path) -> tuple[dict[str, Any], Saved]:
     """Return what was run, and the checkpoint; raise if it is not as it was written."""
+    require_regular(path)
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         names = file.keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
@@ -192,15 +193,19 @@ def called(verb: str, data: str, run: Settings) -> Plain:
     }
 
 
+def _passed_on(value: Any) -> Any:
+    """Return what was given without where it lies on this machine."""
+    own = isinstance(value, Path) or (isinstance(value, str) and os.path.isabs(value))
+    return Path(value).name if own else value
+
+
 def _word(value: Any) -> str:
-    if isinstance(value, Path):
-        return value.name
+    value = _passed_on(value)
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _python(value: Any) -> str:
-    if isinstance(value, Path):
-        return repr(value.name)
+    value = _passed_on(value)
     return repr(list(value)) if isinstance(value, tuple) else repr(value)
 
 

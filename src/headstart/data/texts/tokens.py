@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.errors import BundleError, UsageError
+from headstart.facts import read, read_bytes
 from headstart.store import written_aside
 
 Row = npt.NDArray[np.int32]
@@ -231,8 +232,8 @@ class Tokenize:
         """
         try:
             # Bytes and not text: the key must not depend on how line ends are read.
-            tokenizer = (folder / "tokenizer.json").read_bytes().decode("utf-8")
-            rest = json.loads((folder / "tokenize.json").read_text(encoding="utf-8"))
+            tokenizer = read_bytes(folder / "tokenizer.json").decode("utf-8")
+            rest = read(folder / "tokenize.json")
             drop = int(rest.get("drop", -1))
             length, pad = int(rest["max_length"]), int(rest["pad_id"])
             loaded = cls(tokenizer, length, pad, rest["clean"], drop)
