@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -21,6 +21,7 @@ from headstart.evaluation import racing
 from headstart.evaluation.design import Design, Part
 from headstart.evaluation.forgetting import Lost, probed
 from headstart.evaluation.pace import time_left
+from headstart.evaluation.record import Record
 from headstart.evaluation.runs import Cell, Comparison, HeldOut, Run, Shots, samples
 from headstart.model import Model
 from headstart.progress import OutOfTimeError, log, track, until, watched
@@ -48,8 +49,7 @@ def compare(
     device: str,
     workers: int,
     moment: float = inf,
-    done: Sequence[Run] = (),
-    keep: Callable[[Comparison], None] = lambda result: None,
+    record: Record | None = None,
     earlier: Mapping[str, Earlier] | None = None,
 ) -> Comparison:
     """Fit every strategy on every draw and measure it on ``design.held_out``.
@@ -67,14 +67,16 @@ def compare(
             keep several cores busy. Sums over other numbers of threads round differently.
         moment: of the monotonic clock at which it must end; then cheap strategies come first,
             and those are dropped that can hardly be the best any more.
-        done: runs of an earlier, like comparison, which are part of the result and not run again.
-        keep: is given the comparison so far after each run.
+        record: keeps the comparison so far after each run; of what it holds with ``resume``, runs
+            are part of the result and not run again.
         earlier: by backbone what it could answer before, to tell what is forgotten.
     """
     bench = _Bench(dataset, design, tuple(candidates), run, run.seed, device, earlier or {})
+    held_out = HeldOut.of(dataset, design.held_out)
+    done = record.runs(held_out.targets) if record and run.resume else ()
     finished = {(*one.cell, one.draw) for one in done}
     jobs = [job for job in _jobs(bench, run) if (*bench.cell(job), job.draw) not in finished]
-    result = Comparison(tuple(done), HeldOut.of(dataset, design.held_out), len(jobs))
+    result = Comparison(done, held_out, len(jobs))
     first = True
     rounds = _rounds(bench, jobs, races=moment < inf)
     # The first run is done whatever the budget, so nobody may end it.
@@ -89,7 +91,8 @@ def compare(
             for one in track(crew.run(timed), "runs", len(kept)):
                 runs = (*result.runs, one)
                 result = replace(result, runs=runs, unfinished=len(done) + len(jobs) - len(runs))
-                keep(result)
+                if record:
+                    record.keep(result)
                 _show(bench, jobs, result, moment)
     ran = {(*one.cell, one.draw) for one in result.runs}
     left = [bench.cell(job) for job in jobs if (*bench.cell(job), job.draw) not in ran]

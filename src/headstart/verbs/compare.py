@@ -98,8 +98,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
         device=device,
         workers=run.workers or usual_workers(device),
         moment=moment,
-        done=record.runs(dataset.known.take(design.held_out)) if record and run.resume else (),
-        keep=record.keep if record else lambda result: None,
+        record=record,
         earlier=_earlier(named, run, dataset.kind, device),
     )
     result = concluded(result, dataset, design, candidates, run, device=device, moment=moment)

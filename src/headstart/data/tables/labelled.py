@@ -15,13 +15,13 @@ import numpy.typing as npt
 from headstart.data import folders
 from headstart.data.dataset import Dataset, Kind, Rejected, Split, at
 from headstart.data.injected import Beside, Row
-from headstart.data.items import Items, Joined, Own, packed
+from headstart.data.items import Items, Joined, Own
 from headstart.data.pictures.named import Pictures
 from headstart.data.tables import columns
 from headstart.data.tables import stream as tables
-from headstart.data.tables.cells import Cells as Kept
 from headstart.data.tables.cells import RowNames, keep
 from headstart.data.tables.columns import Asked, Chosen
+from headstart.data.tables.contents import MISSING, Contents, contents
 from headstart.data.tables.delimited import Rows
 from headstart.data.tables.stream import Table
 from headstart.errors import DataError, ItemError
@@ -41,7 +41,6 @@ _MOST = 100_000
 """So many different words can never be labels; all are held in memory, unlike the rows."""
 
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")
-_MISSING = frozenset({"", "nan", "<na>"})
 
 
 class _Column:
@@ -60,7 +59,7 @@ class _Column:
         self._parts.append(np.array([*here, self._code("")], np.int32)[codes])
 
     def _code(self, name: str) -> int:
-        if name.casefold() in _MISSING:
+        if name.casefold() in MISSING:
             if self._blank is None:
                 return -1
             name = self._blank
@@ -71,14 +70,6 @@ class _Column:
 
     def codes(self) -> npt.NDArray[np.int32]:
         return np.concatenate([np.empty(0, np.int32), *self._parts])
-
-
-class _Contents(NamedTuple):
-    """What the rows hold: ``why`` tells, for some positions, that nothing is there."""
-
-    content: Callable[[int], bytes]
-    paths: Sequence[str] | None
-    why: dict[int, str]
 
 
 class _Part(NamedTuple):
@@ -187,7 +178,7 @@ def _part(
     labels, splits = _Column(blank), _Column()
     beside: list[Row] = []
     cells = keep(_passing(table, chosen, labels, splits, beside))
-    found = _contents(table, chosen.kind, chosen.content, cells, pictures)
+    found = contents(table, chosen.kind, chosen.content, cells, pictures)
     codes = labels.codes()
     found.why.update((int(position), "no label") for position in np.flatnonzero(codes < 0))
     good = np.ones(len(codes), np.bool_)
@@ -263,11 +254,11 @@ def table_items(
             columns.image(table, None, lambda cell: cell in pictures()),
         )
     cells = keep(table.pieces(content))
-    found = _contents(table, kind, content, cells, pictures)
+    found = contents(table, kind, content, cells, pictures)
     return _every_row(table, len(cells), found, whole=whole)
 
 
-def _every_row(table: Table, good: int, found: _Contents, *, whole: bool) -> Items:
+def _every_row(table: Table, good: int, found: Contents, *, whole: bool) -> Items:
     """Return all rows of ``table`` as items, also those that could not be read: each is answered.
 
     ``found`` holds the ``good`` rows, in their order.
@@ -354,58 +345,6 @@ def _marked(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
     import pyarrow as pa
 
     return pa.array(marks(columns, [batch.column(name).to_pylist() for name in columns]))
-
-
-def _contents(
-    table: Table, kind: Kind, content: Sequence[str], cells: Kept, pictures: Callable[[], Pictures]
-) -> _Contents:
-    if kind == "text":
-        return _Contents(partial(_joined, cells), None, {})
-    if len(content) > 1:
-        return _Contents(partial(_pixels, cells, _top(table, content)), None, {})
-    if content[0] in table.binary:
-        return _Contents(partial(_bytes, cells), None, {})
-    places = pictures()
-    places.prefer(table.sample[content[0]])
-    named = [str(cells.row(i)[0] or "") for i in range(len(cells))]
-    paths = [places.find(cell) or "" for cell in named]
-    why = {i: places.fault(named[i]) for i, path in enumerate(paths) if not path}
-    return _Contents(partial(_picture, paths), paths, why)
-
-
-def _joined(cells: Kept, index: int) -> bytes:
-    row = cells.row(index)
-    words = (cell for cell in row if isinstance(cell, str) and cell.casefold() not in _MISSING)
-    return " ".join(words).encode()
-
-
-def _top(table: Table, content: Sequence[str]) -> int:
-    """Return what is white among the grey values: 1 or 255, the same for all rows."""
-    return 255 if any(float(cell) > 1 for name in content for cell in table.sample[name]) else 1
-
-
-def _pixels(cells: Kept, top: int, index: int) -> bytes:
-    """Return a row of grey values as a square picture."""
-    row = cells.row(index)
-    try:
-        values = np.array([float(str(cell)) for cell in row])
-    except ValueError as error:
-        raise ItemError(f"a row of pixels holds something else: {error}") from error
-    if not (np.isfinite(values) & (values >= 0) & (values <= top)).all():
-        low, high = values.min(), values.max()
-        raise ItemError(f"a row of pixels from {low:g} to {high:g}; the others lie in 0 to {top}")
-    side = int(len(values) ** 0.5)
-    grey = values.reshape(side, side)
-    return packed(grey.astype(np.uint8) if top > 1 else grey.astype(np.float32))
-
-
-def _bytes(cells: Kept, index: int) -> bytes:
-    cell = cells.row(index)[0]
-    return cell if isinstance(cell, bytes) else b""
-
-
-def _picture(paths: Sequence[str], index: int) -> bytes:
-    return folders.file_content(paths[index], "image")
 
 
 def _names(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from headstart.data.tables import delimited
 from headstart.data.tables.delimited import SAMPLE, Delimited, Rows
 from headstart.data.texts import encoding
-from headstart.data.texts.encoding import is_number
+from headstart.data.texts.encoding import is_float
 from headstart.errors import DataError, ItemError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def looks_like_header(rows: Rows) -> bool:
     False
     """
     names = [(name or "").strip() for name in rows[0]]
-    if not any(names) or any(len(name) > _LONGEST_NAME or is_number(name) for name in names):
+    if not any(names) or any(len(name) > _LONGEST_NAME or is_float(name) for name in names):
         return False
     below = list(zip(*rows[1:], strict=True)) or [()] * len(names)
     return all(
@@ -149,7 +149,7 @@ def _csv(path: Path, is_header: Callable[[Rows], bool], encoding_: str | None) -
 def _says_nothing(column: Sequence[str | None]) -> bool:
     """Return whether all cells are blank, or numbers that each come once."""
     cells = [cell for cell in column if cell]
-    return len(set(cells)) == len(cells) and all(map(is_number, cells))
+    return len(set(cells)) == len(cells) and all(map(is_float, cells))
 
 
 def distinct(names: Iterable[str | None]) -> tuple[str, ...]:

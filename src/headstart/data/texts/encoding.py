@@ -215,11 +215,11 @@ def _looks_foreign(sample: bytes) -> bool:
     return long >= _FOREIGN and 2 * long > sum(map(len, runs))
 
 
-def is_number(cell: str | bytes) -> bool:
-    """Return whether a cell says a number.
+def is_float(cell: str | bytes) -> bool:
+    """Return whether Python reads a number there, be it infinite or none.
 
-    >>> is_number("1e-3"), is_number("3 stars")
-    (True, False)
+    >>> is_float("1e-3"), is_float("nan"), is_float("3 stars")
+    (True, True, False)
     """
     try:
         float(cell)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headstart.data.texts.encoding import is_number
+from headstart.data.texts.encoding import is_float
 from headstart.data.texts.tokens import Row
 from headstart.errors import DataError
 from headstart.facts import FactsError, require_regular
@@ -101,7 +101,7 @@ def _parts(path: Path, number: int, line: bytes, width: int) -> tuple[str, list[
     """Return the word of a line and the ``width`` fields after it."""
     word, *fields = line.rstrip(b"\r\n ").rsplit(b" ", width)
     # A word with spaces does not end in a number; one that seems to is a number too many.
-    if len(fields) != width or (b" " in word and is_number(word.rpartition(b" ")[2])):
+    if len(fields) != width or (b" " in word and is_float(word.rpartition(b" ")[2])):
         found = len(line.rstrip(b"\r\n ").split(b" ")) - 1
         raise DataError(
             f"{path}, line {number}: {found} numbers, but the lines before have {width}. The file "
