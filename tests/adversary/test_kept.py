@@ -12,7 +12,7 @@ import headstart
 from conftest import bars, save_bars, save_encoder, sentences
 from headstart import bundle, store
 from headstart.data.audit import audit
-from headstart.errors import BundleError, DataError
+from headstart.errors import BackboneError, BundleError, DataError
 from headstart.settings.groups import Options
 
 
@@ -125,3 +125,75 @@ def test_a_picture_swapped_after_the_audit_ends_the_fit() -> None:
     with pytest.raises(DataError, match=r"item 5 was changed after it was looked at"):
         how = Options(epochs=1, batch=8)
         headstart.fit(replace(data, content=swapping), strategy="partial:-1", options=how)
+
+
+def test_statistics_of_a_domain_are_made_again_where_they_are_damaged(
+    headstart_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from headstart.adaptation.statistics import own_statistics
+    from headstart.backbones.registry import resolve
+
+    data = audit(bars(8)).dataset
+    made = own_statistics(resolve("glyphs"), data, np.arange(16))
+    assert made is not None and made.weights is not None
+    whole, chance = made.weights.read_bytes(), np.random.default_rng(8)
+    for _ in range(10):
+        flipped(made.weights, chance)
+        again = own_statistics(resolve("glyphs"), data, np.arange(16))
+        assert again is not None and again.weights == made.weights
+        assert made.weights.read_bytes() == whole
+    assert caplog.text.count("making again what is damaged") == 10
+    assert len(kept(headstart_home / "adapted")) == 1
+
+
+def test_what_a_bundle_learned_from_is_held_against_its_digest(
+    tmp_path: Path, glyph_graph: Path
+) -> None:
+    from headstart.verbs import trained
+
+    fitted = headstart.fit(bars(6), out=tmp_path)
+    digests, path = fitted.audit.digests, tmp_path / trained.NAME
+    expected, whole = trained.among(tmp_path, digests), path.read_bytes()
+    assert expected.sum() == len(fitted.parts.train)
+    for seed in range(40):
+        flipped(path, np.random.default_rng(seed))
+        try:  # of a name in the head that nobody reads, say
+            np.testing.assert_array_equal(trained.among(tmp_path, digests), expected)
+        except BundleError as error:
+            assert "is damaged" in str(error)
+        path.write_bytes(whole)
+    assert path.read_bytes() == whole
+
+
+def test_a_card_of_one_s_own_is_held_against_its_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headstart.backbones.registry import resolve
+    from headstart.verbs import pretrain
+
+    pretrain.supervised(bars(8), out=tmp_path, name="mine", epochs=1, backbone="glyphs")
+    monkeypatch.setenv("HEADSTART_WEIGHTS", str(tmp_path))
+    expected, path = resolve("mine"), tmp_path / "mine.json"
+    whole, refused = path.read_bytes(), 0
+    for seed in range(60):
+        flipped(path, np.random.default_rng(seed))
+        try:
+            assert resolve("mine") == expected
+        except BackboneError:
+            refused += 1
+        path.write_bytes(whole)
+    assert refused > 50
+
+
+def test_a_note_of_where_data_were_is_held_against_its_digest(
+    tmp_path: Path, headstart_home: Path, glyph_graph: Path
+) -> None:
+    headstart.fit(save_bars(tmp_path / "data", 6), out=tmp_path / "out")
+    (note,) = kept(headstart_home / "bundles")
+    loaded = bundle.load(tmp_path / "out").origin
+    assert loaded is not None and loaded.root == tmp_path / "data"
+    for seed in range(20):
+        whole = note.read_bytes()
+        flipped(note, np.random.default_rng(seed))
+        assert bundle.load(tmp_path / "out").origin is None
+        note.write_bytes(whole)

@@ -126,3 +126,20 @@ def test_the_confusion_of_many_classes_is_kept_by_pairs() -> None:
     assert counts.sum() == len(labels) and counts[0, 2] == 1 and counts.trace() == len(labels) - 1
     (block,) = [one for one in Classes(names).blocks(figures) if one.title == "Most confused"]
     assert block.rows == [["class 0", "class 2", "1"]]
+
+
+def test_few_shots_are_measured_on_enough_items_and_nothing_else_is_embedded(
+    glyph_graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headstart.data import split
+
+    whole = headstart.fit(bars(40), shots=2, val=0.5)
+    assert len(whole.parts.held_out) == 40
+    monkeypatch.setattr(split, "MOST_HELD_OUT", 12)
+    found = headstart.fit(bars(40, seed=1), shots=2, val=0.5)
+    assert len(found.parts.train) == 4 and len(found.parts.held_out) == found.evaluation.n == 12
+    assert "measured on 12 of 40 held-out items, drawn at random" in found.notes
+    assert found.cache["misses"] == 16, "of 80 items"
+    again = headstart.fit(bars(40, seed=1), shots=2, val=0.5)
+    np.testing.assert_array_equal(again.parts.held_out, found.parts.held_out)
+    assert len(headstart.fit(bars(40, seed=1), val=0.5).parts.held_out) == 40

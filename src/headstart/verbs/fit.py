@@ -20,7 +20,7 @@ from headstart.compute.device import pick
 from headstart.data.audit import Audit
 from headstart.data.dataset import Dataset
 from headstart.data.reading import given
-from headstart.data.split import Split, draw, require_held_out, split
+from headstart.data.split import Split, draw, enough, require_held_out, split
 from headstart.errors import DataError, UsageError
 from headstart.evaluation.forgetting import forgetting
 from headstart.place import claimed, require_room
@@ -273,4 +273,8 @@ def _parts(found: Audit, run: Fitting, notes: list[str]) -> Split:
     if why := drawn.task.unlearnable(drawn.values, "training items"):
         raise DataError(f"{dataset.root}: {why}.")
     require_held_out(dataset, parts)
-    return Split(train, parts.held_out)
+    held_out = enough(parts.held_out, seed=run.seed) if shots else parts.held_out
+    if len(held_out) < len(parts.held_out):
+        many = f"{len(held_out):,} of {len(parts.held_out):,} held-out items"
+        say(notes, f"measured on {many}, drawn at random")
+    return Split(train, held_out)
