@@ -20,7 +20,7 @@ from headstart.tasks.class_blocks import blocks
 from headstart.tasks.class_figures import Evaluation
 from headstart.tasks.head import Head
 from headstart.tasks.shown import Block, percent, span
-from headstart.tasks.solvers import ABSENT, SOLVERS, fit_temperature, softmax
+from headstart.tasks.solvers import ABSENT, SOLVERS, fit_temperature, softened, softmax
 from headstart.tasks.task import (
     Criterion,
     Folds,
@@ -184,14 +184,11 @@ class Classes(Task):
         return loss
 
     def judge(self, outputs: Matrix, values: Values) -> dict[str, float]:
-        """Return the cross-entropy and the accuracy."""
-        import torch
-        from torch.nn.functional import cross_entropy
-
-        logits, target = torch.from_numpy(outputs), torch.from_numpy(values)
+        """Return the log loss, softened, and the accuracy."""
+        temperature = fit_temperature(outputs, values)
         return {
-            "selection_loss": float(cross_entropy(logits, target)),
-            "selection_accuracy": float((logits.argmax(1) == target).float().mean()),
+            "selection_loss": softened(lambda x: self.loss(x, values), outputs, temperature),
+            "selection_accuracy": float((outputs.argmax(axis=1) == values).mean()),
         }
 
     def loss(self, outputs: Matrix, values: Values) -> float:

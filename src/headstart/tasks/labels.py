@@ -21,7 +21,7 @@ from headstart.tasks.label_blocks import blocks, ends, share
 from headstart.tasks.label_figures import Ranked, best_threshold, f1
 from headstart.tasks.scores import macro_f1
 from headstart.tasks.shown import Block
-from headstart.tasks.solvers import ABSENT, SOLVERS, least
+from headstart.tasks.solvers import ABSENT, SOLVERS, least, softened
 from headstart.tasks.task import (
     Criterion,
     Folds,
@@ -223,9 +223,10 @@ class Labels(Task):
         return loss
 
     def judge(self, outputs: Matrix, values: Values) -> dict[str, float]:
-        """Return the log loss, and macro-F1."""
+        """Return the log loss, softened, and macro-F1."""
+        temperature = self._temperature(outputs, values)
         return {
-            "selection_loss": self.loss(outputs, values),
+            "selection_loss": softened(lambda x: self.loss(x, values), outputs, temperature),
             "selection_macro_f1": self.value(outputs, values),
         }
 
@@ -233,9 +234,12 @@ class Labels(Task):
         """Return the mean log loss over items and labels, in nats."""
         return float(_log_losses(outputs, values).mean())
 
+    def _temperature(self, outputs: Matrix, values: Values) -> float:
+        return least(lambda log_t: self.loss(outputs / np.exp(log_t), values))
+
     def settled(self, outputs: Matrix, values: Values) -> tuple[float, Labels]:
         """Return the temperature, and the thresholds with the best F1 of each label."""
-        temperature = least(lambda log_t: self.loss(outputs / np.exp(log_t), values))
+        temperature = self._temperature(outputs, values)
         chances = sigmoid(outputs / temperature)
         thresholds = [
             best_threshold(chances[:, k], values[:, k])
