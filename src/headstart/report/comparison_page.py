@@ -135,8 +135,8 @@ def _size(shots: Any) -> float:
 
 
 def floor_rows(floors: Any) -> list[tuple[str, Any, float]]:
-    """Return (name, shots, value) of each floor."""
-    return [(row["name"], row["shots"], row["mean"]) for row in floors or ()]
+    """Return (name, shots, value) of each floor; those without labels stand with the curves."""
+    return [(row["name"], row["shots"], row["mean"]) for row in floors or () if row["shots"] != 0]
 
 
 def _below(floors: Sequence[tuple[str, Any, float]], shots: Any) -> list[float]:
