@@ -199,6 +199,18 @@ def test_few_shots_embed_no_more_than_is_needed(
     assert again.cache["hits"] + again.cache["misses"] == len(fit.audit.usable)
 
 
+def test_a_comparison_of_few_shots_embeds_no_more_than_is_needed(glyph_graph: Path) -> None:
+    data = bars(per_class=40)
+    how: dict[str, Any] = {"strategies": "frozen", "backbones": "glyphs", "draws": 2, "val": 0.1}
+    found = headstart.compare(data, shots="2,3", **how)
+    kept = headstart.fit(data, backbone="glyphs").cache["hits"]
+    held_out = len(found.held_out.targets)
+    assert held_out + 6 <= kept <= held_out + 2 * 2 * 3
+    again = headstart.compare(data, shots="2,3,all", **how)
+    few = [run.value for run in again.runs if run.shots != "all"]
+    assert few == [run.value for run in found.runs], "the same figures as where all is embedded"
+
+
 def test_transfer_by_itself_looks_at_what_it_is_asked_for(glyph_graph: Path) -> None:
     from headstart.backbones.registry import resolve
     from headstart.settings.table import Fitting

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,6 +52,13 @@ class Design:
     held_out: Indices
     folds: Indices | None = None
     seed: int = 0
+
+    def used(self, targets: Targets, shots: Sequence[Shots], draws: int) -> Indices:
+        """Return the items that any of so many draws learns from or is measured on, ascending."""
+        drawn = [
+            part.train for n in shots for d in range(draws) for part in self.parts(targets, n, d)
+        ]
+        return np.unique(np.concatenate([self.held_out, *drawn]))
 
     def parts(self, targets: Targets, shots: Shots, number: int) -> Iterator[Part]:
         """Yield the models of draw ``number`` with so many shots."""

@@ -16,7 +16,7 @@ from headstart.backbones.choice import entries_for, require_learners
 from headstart.backbones.entry import Entry
 from headstart.backbones.usual import usual
 from headstart.boundary.affordable import affordable
-from headstart.boundary.extract import look
+from headstart.boundary.extract import look, needed
 from headstart.checks.held_out import small
 from headstart.checks.run import BY_COUNTS, found_in, of_counts, of_split
 from headstart.compute.device import pick
@@ -85,6 +85,9 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     found, candidates = _looked(data, labels, run, start, device)
     named = {name: entries for name, entries, _ in candidates}
     dataset, design = found.dataset, _design(found.dataset, found, run)
+    whole = _looks_at_all(run)
+    if not whole:
+        candidates = _embedded(dataset, design, candidates, run, device)
     _say_short(dataset, design, run)
     record = (
         Record(run.out, _settings(run, dataset, found, design, named, device)) if run.out else None
@@ -102,7 +105,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
         earlier=_earlier(named, run, dataset.kind, device),
     )
     result = concluded(result, dataset, design, candidates, run, device=device, moment=moment)
-    checked = _checked(found, design, candidates, run.seed, moment)
+    checked = _checked(found, design, candidates, run.seed, moment, whole=whole)
     result = replace(result, findings=tuple(found_in([*_carried(result), *checked])))
     if record and run.out:
         record.keep(result)
@@ -129,7 +132,7 @@ def _looked(
     how: dict[str, Any] = {"device": device, "seed": run.seed}
     if run.budget is not None and solves:
         dataset = affordable(dataset, groups, start + READING * run.budget, **how)
-    found, features = look(dataset, groups, solves=solves, **how)
+    found, features = look(dataset, groups, solves=solves and _looks_at_all(run), **how)
     return found, list(zip(named, groups, features, strict=True))
 
 
@@ -194,10 +197,46 @@ def _gathered(result: Comparison, found: Audit, design: Design, run: Comparing) 
     }
 
 
+def _looks_at_all(run: Comparing) -> bool:
+    """Return whether all items are embedded while they are audited, and not few draws alone."""
+    return "all" in run.shots or run.budget is not None
+
+
+def _embedded(
+    dataset: Dataset,
+    design: Design,
+    candidates: Sequence[Candidate],
+    run: Comparing,
+    device: str,
+) -> list[Candidate]:
+    """Return the backbones with the features of what is drawn or held out, where heads need them.
+
+    Nothing else is embedded; `needed` reads only what it is asked for.
+    """
+    if not any(one.solves for one in strategies(run.strategies, run)):
+        return list(candidates)
+    used = design.used(dataset.known, run.shots, run.draws)
+    how: dict[str, Any] = {"device": device, "seed": run.seed}
+    return [
+        (name, entries, needed(dataset, entries, used, **how) if _ready(entries) else None)
+        for name, entries, _ in candidates
+    ]
+
+
+def _ready(entries: Sequence[Entry]) -> bool:
+    return all(entry.ready for entry in entries)
+
+
 def _checked(
-    found: Audit, design: Design, candidates: Sequence[Candidate], seed: int, moment: float
+    found: Audit,
+    design: Design,
+    candidates: Sequence[Candidate],
+    seed: int,
+    moment: float,
+    *,
+    whole: bool,
 ) -> list[Finding]:
-    """Return what the checks found; label errors by the first backbone that has features.
+    """Return what the checks found; label errors by the first backbone with features of all items.
 
     Of folds they look at the first, but count the items of all; past ``moment`` they do not look.
     """
@@ -205,7 +244,7 @@ def _checked(
         log.info("the budget was spent: the data were not checked, see headstart audit")
         return []
     entries = [entry for _, each, _ in candidates for entry in each]
-    features = next((kept for _, _, kept in candidates if kept is not None), None)
+    features = next((kept for _, _, kept in candidates if whole and kept is not None), None)
     first = next(design.parts(found.dataset.known, "all", 0))
     parts = Split(first.train, design.held_out[first.rows])
     said = of_split(found, parts, entries, features, seed=seed)
