@@ -177,6 +177,19 @@ def test_vectors_are_parquet(tmp_path: Path) -> None:
     assert not (tmp_path / "f.csv").exists()
 
 
+def test_a_bundle_of_another_kind_is_replaced_with_a_word(
+    tmp_path: Path, glyph_graph: Path, said: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "m"
+    headstart.fit(save_bars(tmp_path / "data"), out=out)
+    headstart.show(out, "embedding")
+    assert (out / "embedding.png").exists() and "replaces" not in said.text
+    table = save_sentences(tmp_path / "t.csv")
+    headstart.fit(table, backbone="textcnn", strategy="scratch", epochs=1, out=out)
+    assert f"{out} held a model of images, which this one of texts replaces" in said.text
+    assert not (out / "embedding.png").exists(), "it was of the other model"
+
+
 # -- rows 27, 28 ----------------------------------------------------------------------------------
 
 
@@ -227,6 +240,14 @@ def test_transfer_by_itself_looks_at_what_it_is_asked_for(glyph_graph: Path) -> 
     asked.clear()
     fitted.model.outputs(watched, np.array([70, 71]))
     assert set(asked) == {70, 71}
+
+
+def test_training_that_stops_early_says_so(said: pytest.LogCaptureFixture) -> None:
+    data = bars(per_class=40)
+    rng = np.random.default_rng(0)
+    mixed = headstart.read([data.content(i) for i in range(80)], rng.permutation(data.labels))
+    headstart.fit(mixed, backbone="glyphs", strategy="warm", epochs=12)
+    assert "the loss on the inner part no longer falls" in said.text
 
 
 # -- row 30 ---------------------------------------------------------------------------------------

@@ -317,3 +317,56 @@ def test_a_dozen_actions(role: str, tmp_path: Path, glyph_graph: Path) -> None:
         encoder = save_encoder(tmp_path / "encoder", ["".join(signs) + "，。0123456789"])
         where = [str(tmp_path / "文件"), str(encoder), where[0]]
     ran(SCRIPTS[role], *where)
+
+
+ROWS = {
+    1: "handed.test_the_estimator_takes_columns_and_refuses_what_is_missing",
+    2: "asking.test_what_is_no_path_is_a_text",
+    3: "met.test_an_earlier_comparison_is_not_replaced_unasked",
+    4: "asking.test_what_it_was_trained_on_is_no_news",
+    5: "asking.test_strange_classes_are_said_with_near_names",
+    6: "asking.test_a_class_of_one_is_not_measured",
+    7: "asking.test_a_table_keeps_its_columns",
+    8: "asking.test_what_cannot_be_answered_is_on_stderr, asking.test_an_empty_name_is_an_error",
+    9: "usual.test_photos_are_never_read_by_glyphs_unasked",
+    10: "usual.test_a_warning_where_an_encoder_hardly_reads_the_texts",
+    11: "met.test_photos_of_telephones, met.test_json_lists, "
+    "met.test_files_that_are_none_name_the_way",
+    12: "handed.test_what_cannot_be_read_says_what_is_taken, "
+    "handed.test_options_may_be_a_dictionary, settings.test_verbs_take_keywords",
+    13: "handed.test_batches_of_arrays_and_tensors",
+    14: "cards.test_each_shows_a_line_a_card_a_frame_and_a_plot",
+    15: "met.test_a_comparison_fits_eighty_columns, cli.test_help_fits_eighty_columns",
+    16: "asking.test_a_western_console_gets_escapes",
+    17: "asking.test_names_that_were_meant, asking.test_backbones_that_are_here_come_first",
+    18: "settings.test_what_the_strategy_does_not_read_is_refused, "
+    "settings.test_options_for_the_other_kind_of_items_are_refused",
+    19: "asking.test_what_has_learned_nothing_is_not_kept_frozen",
+    20: "met.test_more_shots_than_there_are_is_said, "
+    "met.test_a_bundle_of_another_kind_is_replaced_with_a_word",
+    21: "met.test_labels_that_may_be_one, met.test_a_cell_of_nan_is_no_text",
+    22: "met.test_what_was_read_as_what",
+    23: "met.test_an_audit_counts_by_split_and_says_where_the_rest_is",
+    24: "met.test_vectors_are_parquet",
+    25: "asking.test_lines_are_read_in_their_encoding",
+    26: "pictures.test_a_map_of_many_classes_names_the_worst, "
+    "pictures.test_fonts_that_came_later_are_found",
+    27: "met.test_seconds_are_all_there, users/test_roles.test_a_dozen_actions",
+    28: "met.test_few_shots_embed_no_more_than_is_needed, "
+    "met.test_a_comparison_of_few_shots_embeds_no_more_than_is_needed, "
+    "met.test_training_that_stops_early_says_so, checks.test_unknown_scripts_and_cut_texts",
+    29: "pictures.test_six_lines_can_be_told_apart",
+    30: "stacks.test_idx_files_are_read_as_torchvision_reads_them, stacks.test_npz_by_split, "
+    "met.test_rows_of_pixels",
+    31: "notebook.test_first_steps",
+}
+"""The tests of each row of the table of what users stumbled over."""
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_has_a_test(row: int) -> None:
+    for name in ROWS[row].split(", "):
+        module, _, test = name.rpartition(".")
+        path = f"{module}.py" if "/" in module else f"test_{module}.py"
+        source = (Path(__file__).parents[1] / path).read_text("utf-8")
+        assert f"def {test}(" in source, name

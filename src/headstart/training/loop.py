@@ -226,6 +226,9 @@ class _Run:
             self._note(row, stage.epochs)
             place.epoch, place.batch, place.total = place.epoch + 1, 0, 0.0
             stale = self.options.early_stopping and self.best.since > patience
+            if stale and place.epoch < stage.epochs:
+                said = "stopped after epoch %d of %d: the loss on the inner part no longer falls"
+                log.info(said, place.epoch, stage.epochs)
             if stale or self._done(stage) >= self._n_steps(stage):
                 return
             if place.epoch < stage.epochs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ from headstart.errors import BundleError
 from headstart.findings import Finding
 from headstart.model import Model
 from headstart.place import claimed, filled
+from headstart.progress import log
 from headstart.store import digest, written_aside
 from headstart.tasks.shown import named
 from headstart.tasks.task import Figures, Matrix, Task
@@ -30,6 +33,17 @@ from headstart.verbs.auto import Auto
 
 WORST = 50
 """Confident mistakes that a bundle remembers."""
+
+
+DRAWN = tuple(f"{one}.png" for one in ("batch", "embedding", "errors", "filters"))
+"""What `headstart show` leaves in a bundle; it tells of one model alone."""
+
+
+def _kind_of(folder: Path) -> str:
+    """Return what the bundle in ``folder`` answers, "image" or "text"; empty without one."""
+    with suppress(OSError, ValueError, AttributeError):
+        return str(json.loads((folder / "bundle.json").read_text("utf-8")).get("kind", ""))
+    return ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -150,6 +164,10 @@ class Fit(Shown):
 
     def _written(self, folder: Path) -> Bundle:
         """Write to a folder that is claimed: all of it, or nothing."""
+        earlier = _kind_of(folder)
+        if earlier not in ("", self.model.kind):
+            said = "%s held a model of %ss, which this one of %ss replaces"
+            log.info(said, folder, earlier, self.model.kind)
         try:
             with filled(folder) as aside:
                 made = bundles.save(self.model, aside, self._facts())
@@ -159,6 +177,8 @@ class Fit(Shown):
                 self._write_page(made, folder)
         except (OSError, SafetensorError) as error:
             raise BundleError(f"the model cannot be saved in {folder}: {error}") from error
+        for name in DRAWN:  # of the model that was here before
+            (folder / name).unlink(missing_ok=True)
         bundles.remember(made, self.dataset.root, self.reading)
         return bundles.load(folder)
 
