@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 import headstart
 from conftest import bars, sentences, shared_data, truth
 from headstart.adaptation.choice import choose
+from headstart.adaptation.cycle import Painted
 from headstart.adaptation.kept import adapted
 from headstart.adaptation.registry import METHODS, PREFERRED
 from headstart.adaptation.scores import Scores, mixval, nuclear_norm
@@ -257,6 +258,59 @@ def test_translated_pictures_are_the_sources_in_the_targets_light(
     assert made.content(5) == made.content(5)
     found = headstart.adapt(*pair, method="translate").to_json()
     assert found["method"] == "translate" and found["accuracy"] > 0.5
+
+
+@dataclass(frozen=True)
+class Hasty(Painted):
+    steps: int = 2
+
+
+@dataclass(frozen=True)
+class Patient(Painted):
+    steps: int = 100
+
+
+def test_painted_pictures_are_the_sources_and_come_again(
+    pair: tuple[Dataset, Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headstart.adaptation.kept import start
+    from headstart.adaptation.painted import painted
+    from headstart.boundary.extract import extract
+
+    entry = resolve("glyphs")
+    source, target = (audit(one).dataset for one in pair)
+    _, features = extract(source, (entry,), device="cpu", seed=0)
+    known = features.of(source).examples(np.arange(20))
+    assert start(known.features, known.targets).weight.shape == (2, 128)
+    sides = source.take(range(20)), target
+    one, again = (painted(Hasty(), sides, entry, known, seed=3, device="cpu") for _ in range(2))
+    other = painted(Hasty(), sides, entry, known, seed=4, device="cpu")
+    assert [one.said(i) for i in range(20)] == [source.said(i) for i in range(20)]
+    assert one.content(7) == again.content(7) != other.content(7)
+    assert entry.preprocess.load(one.content(7)).shape == (32, 32, 1)
+    monkeypatch.setitem(METHODS, "cycle", Hasty)
+    found = headstart.adapt(*pair, method="cycle")
+    assert found.method == "cycle" and found.chosen.model.backbone is None
+    with pytest.raises(UsageError, match="this backbone reads 96"):
+        headstart.adapt(*pair, method="cycle", image_size=96)
+
+
+@pytest.mark.slow
+def test_painters_find_the_way_to_dark_digits_on_striped_ground(
+    glyph_graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    x, order = data.images * 255 / 16, np.random.default_rng(0).permutation(len(data.images))
+    stripes = 55 * (np.indices((8, 8))[0] % 2)
+    ours, theirs = order[:300], order[300:600]
+    source = from_items(x[ours].astype(np.uint8), data.target[ours])
+    target = from_items((200 - x[theirs] / 2 - stripes).clip(0).astype(np.uint8),
+                        data.target[theirs])  # fmt: skip
+    monkeypatch.setitem(METHODS, "cycle", Patient)
+    found = headstart.adapt(source, target, method="cycle").to_json()["scores"]
+    assert found["none"]["accuracy"] < 0.35 and found["cycle"]["accuracy"] > 0.5
 
 
 def test_methods_above_trained_blocks(pair: tuple[Dataset, Dataset], tmp_path: Path) -> None:
