@@ -20,8 +20,8 @@ def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
 
     ((real - 1)^2 + fake^2) / 2, on average. Source: Mao et al. 2017, arXiv:1611.04076, equation 9.
 
-    >>> float(critic_loss(torch.ones(2), torch.zeros(2))), float(critic_loss(torch.zeros(1),
-    ...                                                                      torch.ones(1)))
+    >>> from torch import ones, zeros
+    >>> float(critic_loss(ones(2), zeros(2))), float(critic_loss(zeros(1), ones(1)))
     (0.0, 1.0)
     """
     return ((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2
@@ -32,7 +32,8 @@ def fooling_loss(fake: Tensor) -> Tensor:
 
     Source: Mao et al. 2017, equation 9.
 
-    >>> float(fooling_loss(torch.ones(3)))
+    >>> from torch import ones
+    >>> float(fooling_loss(ones(3)))
     0.0
     """
     return ((fake - 1) ** 2).mean() / 2
