@@ -6,6 +6,10 @@ the table of what users stumbled over, the test that holds it.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from conftest import save_bars, save_encoder
+from headstart.visible import columns
 
 HEAD = """
 import contextlib, io, json, sys
@@ -317,6 +322,59 @@ def test_a_dozen_actions(role: str, tmp_path: Path, glyph_graph: Path) -> None:
         encoder = save_encoder(tmp_path / "encoder", ["".join(signs) + "，。0123456789"])
         where = [str(tmp_path / "文件"), str(encoder), where[0]]
     ran(SCRIPTS[role], *where)
+
+
+TERMINAL = """
+data, out = sys.argv[1:3]
+line("backbones")
+line("audit", data)
+line("fit", data, "--out", out)
+line("evaluate", out, data)
+line("show", out, "embedding")
+line("compare", data, "--strategies", "frozen,frozen:lda", "--draws", "2", "--out", out + "c")
+line("compare", data, "--out", out + "c")
+line("rank", data, "--backbones", "glyphs,random:glyphs")
+line("predict", out, data + "/no such picture of a bar.png")
+line("fit", data, "--strategy", "freeze")
+line("fit", data + "/nothing")
+"""
+
+
+def at_a_terminal(script: str, *where: str, width: int = 80) -> list[str]:
+    """Return the lines that a terminal of this width shows, without bars, which come and go."""
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    fcntl = pytest.importorskip("fcntl")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    plain = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    command = [sys.executable, "-c", HEAD + script, *where]
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    running = subprocess.Popen(command, **streams, env=plain | {"TERM": "xterm"})
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # how the other end of a terminal closes
+        while piece := os.read(ours, 1 << 16):
+            said += piece
+    running.wait()
+    os.close(ours)
+    text = re.sub(r"[^\n]*\x1b\[2K", "", said.decode("utf-8").replace("\r", ""))
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+    assert running.returncode == 0 and "Traceback" not in text, text
+    return [one.rstrip() for one in text.split("\n")]
+
+
+def test_eighty_columns_hold_every_message(tmp_path: Path, glyph_graph: Path) -> None:
+    data = save_bars(tmp_path / "bars of two kinds", per_class=30)
+    lines = at_a_terminal(TERMINAL, str(data), str(tmp_path / "model"))
+    long = [one for one in lines if columns(one) > 80 and str(tmp_path) not in one]
+    assert not long
+    whole = "\n".join(lines)
+    for name in ("torchvision:mobilenet_v3_large", "paraphrase-multilingual-MiniLM-L12-v2"):
+        assert re.search(f"{name}$", whole, re.MULTILINE), "a name that is cut cannot be typed"
+    assert re.search(r"^ *random:glyphs +\d", whole, re.MULTILINE)
+    said = " ".join(whole.split())
+    assert "go on with them, or add to them, with --resume; start anew with --overwrite" in said
+    assert "did you mean 'frozen'?" in said and "not trained on" in said
 
 
 ROWS = {
