@@ -289,8 +289,16 @@ def test_painted_pictures_are_the_sources_and_come_again(
     assert one.content(7) == again.content(7) != other.content(7)
     assert entry.preprocess.load(one.content(7)).shape == (32, 32, 1)
     monkeypatch.setitem(METHODS, "cycle", Hasty)
+    runs, real = [], loop.train
+
+    def train(*args: Any, **how: Any) -> Any:
+        runs.append(args)
+        return real(*args, **how)
+
+    monkeypatch.setattr("headstart.adaptation.painted.train", train)
     found = headstart.adapt(*pair, method="cycle")
     assert found.method == "cycle" and found.chosen.model.backbone is None
+    assert len(runs) == 1 and found.few.keys() == {1, 3}  # painted once, whatever is tried on it
     with pytest.raises(UsageError, match="this backbone reads 96"):
         headstart.adapt(*pair, method="cycle", image_size=96)
 

@@ -94,6 +94,7 @@ class Bench:
     ) -> None:
         self.domains, self.options, self.seed, self.device = domains, options, seed, device
         self._views = {False: plain}
+        self._translated: dict[Method, Examples] = {}
         self.hits = sum(view.features.hits for view in plain)
         self.misses = sum(view.features.misses for view in plain)
         self.seconds = sum(view.features.seconds for view in plain)
@@ -133,7 +134,10 @@ class Bench:
         labelled = None if few is None else target.rows(few)
         theirs = target.features.rows(self.domains.theirs.train)
         ours = source.rows(self.domains.ours.train)
-        translated = self._styled(method, target.entries, ours) if method.translates else None
+        if method.translates and method not in self._translated:
+            # Once, also where it is tried again with a few labels of the target.
+            self._translated[method] = self._styled(method, target.entries, ours)
+        translated = self._translated.get(method)
         return Material(ours, theirs, styled=translated, labelled=labelled)
 
     def _styled(self, method: Method, entries: Entries, ours: Examples) -> Examples:
