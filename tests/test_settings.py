@@ -288,7 +288,7 @@ def test_the_estimator_takes_the_options_of_fit() -> None:
     from sklearn.base import clone
 
     made = headstart.TransferClassifier(strategy="warm", epochs=2, batch=8)
-    assert made.get_params().keys() == {*table(Carried), "image_shape"}
+    assert made.get_params().keys() == {*table(Carried), "columns", "image_shape"}
     assert clone(made).get_params() == made.get_params()
     with pytest.raises(UsageError, match="unknown option 'epoch'; did you mean 'epochs'?"):
         headstart.TransferClassifier(epoch=2)
