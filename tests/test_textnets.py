@@ -224,7 +224,7 @@ def test_a_header_is_passed_over(tmp_path: Path) -> None:
         ("a 1 2 3\nb 1 x 3\n", "line 2: could not convert"),
         ("a 1 2 3\nb 1 nan 3\n", "line 2: a number is infinite"),
         ("a 1 2 3\n\nb 1 2 3\n", "line 2"),
-        ("nothing\n", "line 1: expected a word and its numbers"),
+        ("nothing\n", "line 1: expected a word and 2 to 16,384 numbers"),
         ("", "no word vectors"),
         (b"a 1 2 3\n\xe9 1 2 3\n", "line 2.*not UTF-8"),
     ],

@@ -254,7 +254,7 @@ def failures(answers: Iterable[dict[str, Any]]) -> int:
     good = 0
     for answer in answers:
         if "error" in answer:
-            say(f"{answer['item']}: {answer['error']}", sys.stderr)
+            say(f"{visible(answer['item'])}: {visible(answer['error'])}", sys.stderr)
         good += "error" not in answer
     return good
 

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from headstart.backbones import words
 from headstart.backbones.entry import Entry
-from headstart.backbones.registry import resolve
 from headstart.boundary.extract import Features, extract, needed
 from headstart.compute.device import pick
 from headstart.data import injected
@@ -368,9 +367,14 @@ def content_of(earlier: Earlier) -> str:
 
 def without_weights(entry: Entry, seed: int) -> Entry:
     """Return the entry with the same preprocessing and random weights."""
-    bare = resolve(f"random:{entry.name}", seed=seed)
-    own: dict[str, Any] = {"config": entry.config, "injected": entry.injected}
-    return replace(bare, preprocess=entry.preprocess, **own)
+    return replace(
+        entry,
+        name=f"random:{entry.name}",
+        weights=None,
+        prefix="",
+        digest=f"random-{seed}",
+        source_domain="nothing",
+    )
 
 
 def require_earlier(plan_of: Strategy, name: str, given: bool) -> None:
