@@ -72,7 +72,9 @@ def _order(dataset: Dataset, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         groups = dataset.known.task.groups(dataset.known.values[order])
     except UsageError:
         return order
+    together = np.argsort(groups, kind="stable")
+    counts = np.unique(groups, return_counts=True)[1]
+    nth = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     first = np.zeros(len(order), np.bool_)
-    for group in np.unique(groups):
-        first[np.flatnonzero(groups == group)[:SPARED]] = True
+    first[together[nth < SPARED]] = True
     return np.concatenate([order[first], order[~first]])
