@@ -203,9 +203,14 @@ class _Bench:
         held_out = self.design.held_out[part.rows]
         how = self.carried(job)
         fitted = transfer(
-            self.dataset, part.train, entries, how, features=features, earlier=earlier,
+            self.dataset,
+            part.train,
+            entries,
+            how,
+            features=features,
+            earlier=earlier,
             say=log.debug,
-        )  # fmt: skip
+        )
         model = fitted.model
         outputs = model.outputs(self.dataset, held_out, features=features, device=self.device)
         values = self.dataset.known.values[held_out]

@@ -89,8 +89,9 @@ class Lost:
     @classmethod
     def of(cls, found: dict[str, Any]) -> Lost:
         """Return it from what `probed` found of one model."""
-        return cls(found["probe"], found["n"], found["before"], found["lost"],
-                   *found["lost_interval"])  # fmt: skip
+        return cls(
+            found["probe"], found["n"], found["before"], found["lost"], *found["lost_interval"]
+        )
 
     @classmethod
     def together(cls, several: Sequence[Lost]) -> Lost:
