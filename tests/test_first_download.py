@@ -141,4 +141,15 @@ def test_no_route_is_one_clear_error(name: str, tmp_path: Path) -> None:
     out, err = done.communicate(timeout=100)
     assert (done.returncode, out) == (1, "")
     assert err.count("headstart: ") == 1 and "Traceback" not in err
-    assert "127.0.0.1:9" in err or "could not be fetched" in err
+    assert "127.0.0.1:9" in err
+    assert "Retrying" not in err, "nobody waits for what cannot come"
+
+
+def test_what_is_here_needs_no_route(tmp_path: Path) -> None:
+    files = static_files(tmp_path / "made", 1)
+    with serving(Hub({"me/static": files})) as hub:
+        _, first = fetching(hub, tmp_path, "hf:me/static").communicate(timeout=100)
+    done = fetching(Hub({}, url="http://127.0.0.1:9"), tmp_path, "hf:me/static")
+    out, err = done.communicate(timeout=100)
+    assert done.returncode == 0 and "hf:me/static is here" in out, first + err
+    assert "Retrying" not in err

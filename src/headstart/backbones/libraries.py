@@ -23,7 +23,7 @@ from torchvision.transforms import InterpolationMode
 
 from headstart.backbones import entry as entries
 from headstart.backbones.entry import Entry
-from headstart.backbones.fetched import require_stated
+from headstart.backbones.fetched import require_stated, unreachable
 from headstart.backbones.surgery import find_head
 from headstart.errors import BackboneError, nearest, unknown
 from headstart.progress import log
@@ -100,6 +100,7 @@ def fetch(name: str, folder: Path, *, tried: list[str], here: Sequence[str] = ()
 
 def _pretrained(entry: Entry) -> nn.Module:
     if entry.library == "timm":
+        _require_route(entry.architecture)
         net: nn.Module = timm.create_model(entry.architecture, pretrained=True)
         _require_stated(net)
         return net
@@ -108,15 +109,27 @@ def _pretrained(entry: Entry) -> nn.Module:
     return found
 
 
+def _require_route(architecture: str) -> None:
+    """Refuse to ask the hub for weights that it has, where it cannot be asked."""
+    config = timm.get_pretrained_cfg(architecture)
+    repository = str(getattr(config, "hf_hub_id", None) or "")
+    if repository and not _cached(repository) and (reason := unreachable()):
+        raise BackboneError(reason)
+
+
 def _require_stated(net: nn.Module) -> None:
     """Refuse weights of the hub that are not those that it states."""
+    for path in _cached(str(getattr(net, "pretrained_cfg", {}).get("hf_hub_id") or "")):
+        require_stated(path)
+
+
+def _cached(repository: str) -> list[Path]:
+    """Return the files of weights that the hub's cache has of a ``repository``."""
     from huggingface_hub import try_to_load_from_cache
 
-    repository = str(getattr(net, "pretrained_cfg", {}).get("hf_hub_id") or "")
-    for name in ("model.safetensors", "pytorch_model.bin") if repository else ():
-        found = try_to_load_from_cache(repository, name)
-        if isinstance(found, str):
-            require_stated(Path(found))
+    names = ("model.safetensors", "pytorch_model.bin") if repository else ()
+    found = [try_to_load_from_cache(repository, name) for name in names]
+    return [Path(one) for one in found if isinstance(one, str)]
 
 
 def _outputs(net: nn.Module) -> int:
