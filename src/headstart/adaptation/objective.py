@@ -9,7 +9,7 @@ from torch import Tensor
 from headstart.adaptation.method import Method, Pair
 from headstart.adaptation.shot import information_maximisation
 from headstart.boundary.inputs import Indices
-from headstart.tasks.task import LOSS, Matrix
+from headstart.tasks.task import ERROR, LOSS, Matrix
 from headstart.training.objective import Maker, Objective, Scene, Step
 
 LEAST_STEPS = 50
@@ -105,7 +105,7 @@ class Adapting(Objective):
         values = self.values[self.judges[:n]]
         target = information_maximisation(torch.from_numpy(outputs[n:]))
         found = self.task.judge(outputs[:n], values)
-        return found | {LOSS: found[LOSS] + float(target)}
+        return found | {LOSS: found[LOSS] + float(target), ERROR: 0.0}
 
 
 def cycled(items: Indices, n: int, rng: np.random.Generator) -> Indices:

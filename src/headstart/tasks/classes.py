@@ -31,6 +31,7 @@ from headstart.tasks.task import (
     Targets,
     Task,
     Values,
+    mean_loss,
 )
 from headstart.wording import Said
 
@@ -185,9 +186,9 @@ class Classes(Task):
 
     def judge(self, outputs: Matrix, values: Values) -> dict[str, float]:
         """Return the log loss, softened, and the accuracy."""
-        temperature = fit_temperature(outputs, values)
+        temperature, n = fit_temperature(outputs, values), len(self.names)
         return {
-            "selection_loss": softened(lambda x: self.loss(x, values), outputs, temperature),
+            **mean_loss(self.losses(softened(outputs, temperature), values), np.log(n)),
             "selection_accuracy": float((outputs.argmax(axis=1) == values).mean()),
         }
 

@@ -32,6 +32,7 @@ from headstart.tasks.task import (
     Targets,
     Task,
     Values,
+    mean_loss,
 )
 from headstart.wording import Said
 
@@ -226,7 +227,7 @@ class Labels(Task):
         """Return the log loss, softened, and macro-F1."""
         temperature = self._temperature(outputs, values)
         return {
-            "selection_loss": softened(lambda x: self.loss(x, values), outputs, temperature),
+            **mean_loss(self.losses(softened(outputs, temperature), values), np.log(2)),
             "selection_macro_f1": self.value(outputs, values),
         }
 

@@ -27,6 +27,7 @@ from headstart.tasks.task import (
     Targets,
     Task,
     Values,
+    mean_loss,
 )
 from headstart.wording import Said
 
@@ -217,7 +218,7 @@ class Number(Task):
     def judge(self, outputs: Matrix, values: Values) -> dict[str, float]:
         """Return the squared error, and R²."""
         return {
-            "selection_loss": self.loss(outputs, values),
+            **mean_loss(self.losses(outputs, values), 1.0),
             "selection_r2": r2(self.stated(outputs), values),
         }
 

@@ -40,11 +40,32 @@ SELECTION = "selection_"
 
 LOSS = "selection_loss"
 
+ERROR = "loss_error"
+"""The standard error of `LOSS`, where it is a mean over items."""
+
 Scores = npt.NDArray[np.float64]
 """One value an item, shape (N,), whose mean is a figure."""
 
 Folds = list[tuple[Indices, Indices]]
 """Rows to solve on, and rows to judge by."""
+
+
+def mean_loss(losses: Matrix, chance: float) -> dict[str, float]:
+    """Return the mean of the losses of N items, and its standard error.
+
+    A few items that are all answered alike say nothing of their spread, so the error is never
+    below what one of them would add that is answered by chance and not surely.
+
+    Args:
+        losses: shape (N,).
+        chance: the loss of an answer without looking.
+
+    >>> mean_loss(np.array([1.0, 2.0, 3.0]), 0.0)
+    {'selection_loss': 2.0, 'loss_error': 0.5773502691896258}
+    """
+    n = len(losses)
+    spread = float(losses.std(ddof=1)) / n**0.5 if n > 1 else 0.0
+    return {LOSS: float(losses.mean()), ERROR: float(np.hypot(spread, chance / n))}
 
 
 @dataclass(frozen=True)
@@ -244,7 +265,9 @@ class Task(ABC):
     def judge(self, outputs: Matrix, values: Values) -> dict[str, float]:
         """Return the loss that chooses epochs, and one figure for people.
 
-        They are called ``selection_loss`` (the less, the better) and ``selection_…``.
+        They are called ``selection_loss`` (the less, the better) and ``selection_…``; with
+        ``loss_error`` an epoch is only believed to be worse than another if its loss is higher by
+        more than that.
         """
 
     @abstractmethod

@@ -21,7 +21,7 @@ from headstart.errors import HeadstartError
 from headstart.progress import log, track
 from headstart.strategies.plan import ADAPTERS, HEAD, MODULES, Stage
 from headstart.tasks.head import Head
-from headstart.tasks.task import LOSS, SELECTION, Task
+from headstart.tasks.task import ERROR, LOSS, SELECTION, Task
 from headstart.training import adapters, batchnorm, blending, checkpoint, optimiser
 from headstart.training.best import Best
 from headstart.training.checkpoint import Checkpoints, Saved
@@ -206,7 +206,7 @@ class _Run:
         """
         if len(self.objective.judges):
             score = self._score()
-            self.best.add(score[LOSS], self._taken)
+            self.best.add(score[LOSS], score.get(ERROR, 0.0), self._taken)
             self.say(f"before any step: {_judged(score)}")
 
     # -- epochs -----------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ class _Run:
             if len(self.objective.judges):
                 self._settle()
                 row |= self._score()
-                self.best.add(row[LOSS], self._taken)
+                self.best.add(row[LOSS], row.get(ERROR, 0.0), self._taken)
             row["seconds"] = time.perf_counter() - start
             self._note(row, stage.epochs)
             place.epoch, place.batch, place.total = place.epoch + 1, 0, 0.0
@@ -380,7 +380,7 @@ class _Run:
         }
         facts = {
             "place": asdict(self.place),
-            "best": {"losses": self.best.losses, "since": self.best.since},
+            "best": self.best.facts(),
             "optimiser": optimiser_facts,
             "watch": watch_facts,
             "history": self.history,

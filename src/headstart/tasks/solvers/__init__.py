@@ -175,15 +175,15 @@ def least(loss: Callable[[float], float]) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def softened(loss: Callable[[Matrix], float], outputs: Matrix, temperature: float) -> float:
-    """Return the loss of ``outputs`` with their overconfidence taken off.
+def softened(outputs: Matrix, temperature: float) -> Matrix:
+    """Return ``outputs`` with their overconfidence taken off.
 
     The temperature is fitted when training is over, so epochs are compared by what it cannot mend:
     refine, then calibrate (Berta, Holzmüller, Jordan and Bach 2025, arXiv:2501.19195). By the plain
     log loss a network that gets ever more sure seems to get worse while it still learns. It only
     softens: on a few items that are all right, sharper answers would make all epochs alike.
     """
-    return loss(outputs / max(1.0, temperature))
+    return outputs / max(1.0, temperature)
 
 
 # Heads with a file of their own are made of what stands above.
