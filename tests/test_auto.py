@@ -15,6 +15,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.memory.arrays import from_items
 from headstart.errors import UsageError
 from headstart.evaluation import compare
+from headstart.report import tables
 from headstart.training.transfer import Fitted
 
 
@@ -43,7 +44,8 @@ def test_the_held_out_part_has_no_say(
     data = bars(per_class=12)
     found = headstart.fit(data, strategy="auto", budget=0.0, out=tmp_path / "m")
     said = found.to_json()["auto"]
-    keys = {"backbone", "strategy", "estimate", "low", "high", "uncorrected", "seconds", "tried"}
+    keys = {"backbone", "strategy", "estimate", "low", "high", "uncorrected", "seconds"}
+    keys |= {"tried", "untried"}
     assert said.keys() == keys
     assert (said["backbone"], said["strategy"]) == ("glyphs", "frozen")
     assert 0 <= said["low"] <= said["estimate"] <= said["high"] <= 1
@@ -57,15 +59,22 @@ def test_the_held_out_part_has_no_say(
     assert named.to_json()["auto"] is None
 
 
-def test_several_backbones_are_measured(glyph_graph: Any) -> None:
+def test_several_backbones_are_measured(
+    glyph_graph: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = headstart.fit(
         bars(classes=3), strategy="auto", backbone="random:glyphs, glyphs", budget=0.0
     )
     assert found.auto is not None and found.auto.tried == 1, "no time for more than one"
+    assert "frozen on glyphs" in found.auto.untried and "frozen on random:glyphs" not in (
+        found.auto.untried
+    )
+    tables.fit(found)
+    assert "no time for frozen on glyphs; a longer" in capsys.readouterr().out
     found = headstart.fit(
         noise(), strategy="auto", backbone="random:glyphs, glyphs", budget=900.0, epochs=1
     )
-    assert found.auto is not None and found.auto.tried > 2
+    assert found.auto is not None and found.auto.tried > 2 and not found.auto.untried
     assert found.auto.estimate <= found.auto.uncorrected + 0.02
 
 

@@ -55,6 +55,8 @@ def fit(result: Fit) -> None:
             f"{task.shown(one.estimate)} ({task.shown_span(one.low, one.high)}); "
             f"{task.shown(one.uncorrected)} before the luck of being chosen was taken off"
         )
+        if one.untried:
+            say(f"no time for {', '.join(one.untried)}; a longer --budget would measure that too")
     blocks(task, figures)
     forgetting(result.forgetting)
     checks(result.findings)

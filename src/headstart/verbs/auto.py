@@ -51,6 +51,7 @@ class Auto:
         uncorrected: the score that it was chosen for.
         seconds: that choosing took.
         tried: how many backbones and strategies were measured.
+        untried: those for which there was no time.
     """
 
     backbone: str
@@ -61,6 +62,7 @@ class Auto:
     uncorrected: float
     seconds: float
     tried: int
+    untried: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the choice as plain values."""
@@ -110,8 +112,11 @@ def decided(
     choice = choose(result.runs, result.kind, thrifty=False)
     backbone, way, _ = choice.cell
     one = choice.estimate
-    spent, tried = time.monotonic() - start, len({row.cell for row in result.runs})
-    auto = Auto(backbone, way, one.estimate, one.low, one.high, one.uncorrected, spent, tried)
+    spent, tried = time.monotonic() - start, {row.cell for row in result.runs}
+    every = [(net, name, "all") for net in called for name in names]
+    left = tuple(f"{cell[1]} on {cell[0]}" for cell in every if cell not in tried | result.stopped)
+    figures = one.estimate, one.low, one.high, one.uncorrected
+    auto = Auto(backbone, way, *figures, spent, len(tried), left)
     named = wanted[called.index(backbone)]
     return replace(run, strategy=way, backbone=named, given=_read(run, way)), auto
 
