@@ -111,7 +111,7 @@ def onnx_engine(graph: Path | bytes, *, alone: bool = False) -> Engine:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = os.cpu_count() or 1
+    options.intra_op_num_threads = _cores()
     # Spinning workers would take the cores away from the threads that decode.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if alone else "0")
     # What it would print of an error is in the exception that it raises.
@@ -125,6 +125,12 @@ def onnx_engine(graph: Path | bytes, *, alone: bool = False) -> Engine:
         return out
 
     return run
+
+
+def _cores() -> int:
+    """Return how many cores this process may use: more threads would spin in each other's way."""
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def torch_engine(backbone: Backbone, block: int, device: str) -> Engine:

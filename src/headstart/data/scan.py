@@ -46,6 +46,9 @@ TRAITS = {
 }
 """What is counted of each kind of items, see `Scanned.traits`."""
 
+_GAP = re.compile(r"[\W_]+")
+_PART = 1 << 20
+
 # The fingerprint is made of 32 x 32 pixels; twice that keeps it whatever a JPEG is reduced to.
 _SIDE = 32
 _FLAT = 4
@@ -275,8 +278,19 @@ def text_fingerprint(text: str) -> int:
     >>> text_fingerprint("Good, good!") == text_fingerprint("good  GOOD")
     True
     """
-    words = re.sub(r"[\W_]+", " ", text.casefold()).strip()
+    parts = (_GAP.sub(" ", part.casefold()).strip() for part in _parts(text))
+    words = " ".join(part for part in parts if part)
     return int.from_bytes(digest((words or text).encode("utf-8", "replace"))[:8], "big")
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield ``text`` in parts that end between words: millions of words at once fill the memory."""
+    start = 0
+    while start < len(text):
+        gap = _GAP.search(text, start + _PART)
+        end = gap.end() if gap else len(text)
+        yield text[start:end]
+        start = end
 
 
 def image_look(image: Image.Image | npt.NDArray[np.uint8]) -> tuple[float, ...]:

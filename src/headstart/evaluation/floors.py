@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.data.dataset import Dataset
-from headstart.data.texts.tokens import clean_text
+from headstart.data.texts.tokens import beginning, clean_text
 from headstart.evaluation.advice import Floor
 from headstart.evaluation.design import Design, Part
 from headstart.evaluation.luck import Sample, interval
@@ -89,7 +89,7 @@ def _frequencies(dataset: Dataset, part: Part, held_out: npt.NDArray[np.int64]) 
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     def texts(indices: npt.NDArray[np.int64]) -> list[str]:
-        return [clean_text(dataset.content(int(i)).decode("utf-8", "replace")) for i in indices]
+        return [clean_text(beginning(dataset.content(int(i)))) for i in indices]
 
     count = TfidfVectorizer(
         sublinear_tf=True, ngram_range=(1, 2), max_features=WORDS, token_pattern=r"(?u)\b\w+\b"

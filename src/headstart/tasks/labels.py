@@ -53,10 +53,19 @@ _MARKS = {"0", "1", "0.0", "1.0", "false", "true"}
 
 
 def one_against_rest(solver: Solver) -> Solver:
-    """Return the solver of L labels that asks ``solver`` of two classes for each by itself."""
+    """Return the solver of L labels that asks ``solver`` of two classes for each by itself.
+
+    Labels that the same items have, as rare ones often are, have the same answer.
+    """
 
     def solve(x: Matrix, y: Values, n_outputs: int, strength: float) -> Head:
-        pairs = [_pair(solver, x, y[:, k].astype(np.int64), strength) for k in range(n_outputs)]
+        known: dict[bytes, Head] = {}
+        pairs = []
+        for column in np.asarray(y[:, :n_outputs].T, np.int64):
+            key = column.tobytes()
+            if key not in known:
+                known[key] = _pair(solver, x, column, strength)
+            pairs.append(known[key])
         weight = np.stack([pair.weight[1] - pair.weight[0] for pair in pairs])
         bias = np.array([pair.bias[1] - pair.bias[0] for pair in pairs], np.float32)
         squares = [pair.square[1] - pair.square[0] for pair in pairs if pair.square is not None]

@@ -6,6 +6,9 @@ import numpy as np
 
 from headstart.tasks.task import Indices, Scores, Values
 
+AT_ONCE = 4_000_000
+"""Values that are held at once: of thousands of classes they would fill the memory."""
+
 
 def of_ratios(parts: Values, wholes: Values) -> Scores:
     """Return the values whose mean is the mean over C of ``sum(parts) / sum(wholes)``.
@@ -30,12 +33,20 @@ def of_ratios(parts: Values, wholes: Values) -> Scores:
     known = whole > 0
     if not known.any():
         return np.full(len(parts), np.nan)
-    parts, wholes, whole = parts[:, known], wholes[:, known], whole[known]
-    total, one = parts.sum(axis=0), whole.sum() / np.count_nonzero(wholes)
-    others = (total - parts + one * total.sum() / whole.sum()) / (whole - wholes + one)
+    one = whole[known].sum() / np.count_nonzero(wholes)
+    part = one * parts[:, known].sum(axis=0).sum() / whole[known].sum()
+    blocks = np.array_split(np.flatnonzero(known), max(1, -(-parts.size // AT_ONCE)))
+    sums = [_values(parts[:, k], wholes[:, k], part, one).sum(axis=1) for k in blocks if len(k)]
+    return np.asarray(np.sum(sums, axis=0) / known.sum(), np.float64)
+
+
+def _values(parts: Values, wholes: Values, part: float, one: float) -> Scores:
+    """Return the values of some ratios; one item more has ``part`` out of ``one``."""
+    parts, wholes = parts.astype(np.float64), wholes.astype(np.float64)
+    total, whole = parts.sum(axis=0), wholes.sum(axis=0)
+    others = (total - parts + part) / (whole - wholes + one)
     moved = len(parts) * (parts - others * wholes) / whole
-    values = total / whole + moved - moved.mean(axis=0)
-    return np.asarray(values.mean(axis=1), np.float64)
+    return np.asarray(total / whole + moved - moved.mean(axis=0), np.float64)
 
 
 def macro_f1(said: Values, truth: Values) -> Scores:
@@ -43,12 +54,12 @@ def macro_f1(said: Values, truth: Values) -> Scores:
 
     The mean over the classes that some item has or was taken for; F1 = 2 TP / (2 TP + FP + FN).
     """
-    return of_ratios(2.0 * (said & truth), said.astype(np.float64) + truth)
+    return of_ratios(np.int8(2) * (said & truth), said.astype(np.int8) + truth)
 
 
 def balanced_accuracy(said: Values, truth: Values) -> Scores:
     """Return the values whose mean is the mean recall of the classes that some item has."""
-    return of_ratios((said & truth).astype(np.float64), truth.astype(np.float64))
+    return of_ratios(said & truth, truth)
 
 
 def rows(numbers: Indices, n: int) -> Values:

@@ -20,6 +20,7 @@ from headstart.data import injected
 from headstart.data.beside import beside
 from headstart.data.dataset import Dataset
 from headstart.data.pictures.images import Preprocess
+from headstart.data.texts.tokens import beginning
 from headstart.errors import UsageError
 from headstart.model import Model
 from headstart.progress import log
@@ -166,7 +167,7 @@ def _ready(
     out, notes = [], []
     for entry in entries:
         if not entry.ready:
-            texts = [dataset.content(int(i)).decode("utf-8", "replace") for i in train]
+            texts = [beginning(dataset.content(int(i))) for i in train]
             learned = words.learn(
                 entry, texts, min_frequency=options.min_frequency, vectors=options.vectors
             )
@@ -174,7 +175,7 @@ def _ready(
             say(learned.note())
             entry = learned.entry  # noqa: PLW2901
         if options.inject:
-            texts = [dataset.content(int(i)).decode("utf-8", "replace") for i in train]
+            texts = [beginning(dataset.content(int(i))) for i in train]
             entry, note = words.inject(entry, options.inject, options.inject_by, texts)  # noqa: PLW2901
             notes.append(note)
             say(note)

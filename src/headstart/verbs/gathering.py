@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from headstart.data.dataset import Dataset
 from headstart.data.split import Split
+from headstart.data.texts import tokens
 from headstart.data.texts.tokens import clean_text
 from headstart.errors import ItemError
 from headstart.findings import Finding
@@ -52,8 +53,7 @@ def of_data(dataset: Dataset, parts: Split) -> Plain:
     trained, held = (known.task.counts(dataset.labels[part]) for part in parts)
     few = min(6, max(1, EXAMPLES // max(1, len(trained))))
     rows = []
-    for name in trained:
-        mine = _first(dataset, parts.train, name, few)
+    for name, mine in _first(dataset, parts.train, trained, few).items():
         rows.append(
             {
                 "name": name,
@@ -70,13 +70,15 @@ def of_data(dataset: Dataset, parts: Split) -> Plain:
     }
 
 
-def _first(dataset: Dataset, items: Indices, name: str, most: int) -> list[int]:
-    found: list[int] = []
+def _first(
+    dataset: Dataset, items: Indices, names: Iterable[str], most: int
+) -> dict[str, list[int]]:
+    """Return the first ``most`` items of each class; one look at each, however many classes."""
+    found: dict[str, list[int]] = {name: [] for name in names}
     for i in items:
-        if dataset.said(int(i)) == name:
-            found.append(int(i))
-            if len(found) == most:
-                break
+        mine = found.get(dataset.said(int(i)))
+        if mine is not None and len(mine) < most:
+            mine.append(int(i))
     return found
 
 
@@ -111,7 +113,7 @@ def shown_items(
 def beginning(dataset: Dataset, index: int) -> str:
     """Return how a text begins."""
     try:
-        text = clean_text(bytes(dataset.content(index)).decode("utf-8", "replace"))
+        text = clean_text(tokens.beginning(dataset.content(index)))
     except (OSError, ItemError):
         return dataset.names[index]
     short = shorten(text, BEGINNING, placeholder=" …")

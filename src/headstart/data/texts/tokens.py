@@ -61,6 +61,11 @@ def clean_text(text: str) -> str:
     return " ".join(_TAG.sub(" ", resolved).replace("\\", " ").split())
 
 
+def beginning(content: bytes) -> str:
+    """Return a text in UTF-8, as far as it is read: `LONGEST` characters."""
+    return content[: 4 * LONGEST].decode("utf-8", "replace")[:LONGEST]
+
+
 @dataclass(frozen=True)
 class Tokenize:
     """How texts become a network's input; it travels with the network's weights.
@@ -109,14 +114,14 @@ class Tokenize:
         return ready
 
     def _read(self, text: str) -> str:
-        return clean_text(text) if self.clean else text
+        return clean_text(text[:LONGEST]) if self.clean else text[:LONGEST]
 
     def encode(self, texts: Sequence[str]) -> list[Row]:
         """Return the token ids of each text, shape (at most ``max_length``,).
 
         A text without any token is one padding token, so that no network divides by length zero.
         """
-        found = self._ready.encode_batch_fast([self._read(text[:LONGEST]) for text in texts])
+        found = self._ready.encode_batch_fast([self._read(text) for text in texts])
         kept = (
             one.ids if self.drop < 0 else [i for i in one.ids if i != self.drop] for one in found
         )
@@ -128,7 +133,7 @@ class Tokenize:
 
     def load(self, content: bytes) -> Row:
         """Return the token ids of the text in ``content``, in UTF-8."""
-        return self.encode([content.decode("utf-8", "replace")])[0]
+        return self.encode([beginning(content)])[0]
 
     def collate(self, rows: Sequence[npt.NDArray[Any]]) -> tuple[Ids, Ids]:
         """Return (ids, mask), each (N, L), padded on the right to the longest of ``rows`` only."""

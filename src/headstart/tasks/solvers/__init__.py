@@ -21,6 +21,9 @@ ABSENT = -20.0
 """Logit of a class without examples, where the best of the others has 0 or more: it is never
 answered, however far an item is from all others, and yet no loss is ruined by it."""
 
+AT_ONCE = 4_000_000
+"""Logits that are looked at in double precision at once: of many classes they fill the memory."""
+
 SOLVERS: dict[str, Solver] = {}
 
 
@@ -154,13 +157,24 @@ def fit_temperature(logits: Matrix, labels: Labels) -> float:
     finds its minimum.
     """
 
+    rows = max(1, AT_ONCE // max(1, logits.shape[1]))
+    starts = range(0, max(1, len(labels)), rows)
+
     def loss(log_t: float) -> float:
-        scaled = logits.astype(np.float64) / np.exp(log_t)
-        scaled -= scaled.max(axis=1, keepdims=True)
-        picked = scaled[np.arange(len(labels)), labels]
-        return float((np.log(np.exp(scaled).sum(axis=1)) - picked).mean())
+        parts = (slice(start, start + rows) for start in starts)
+        return float(
+            np.concatenate([_surprise(logits[i], labels[i], np.exp(log_t)) for i in parts]).mean()
+        )
 
     return least(loss)
+
+
+def _surprise(logits: Matrix, labels: Labels, temperature: float) -> npt.NDArray[np.float64]:
+    """Return the negative log likelihood of each label, in double precision."""
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    picked = scaled[np.arange(len(labels)), labels]
+    return np.asarray(np.log(np.exp(scaled).sum(axis=1)) - picked, np.float64)
 
 
 def least(loss: Callable[[float], float]) -> float:
