@@ -47,6 +47,19 @@ class BundleError(HeadstartError, ValueError):
     """A folder is not a bundle, or is damaged, or comes from a newer version."""
 
 
+def short_of_memory(error: RuntimeError) -> MemoryError | None:
+    """Return what torch means where it says in its own words that there is no memory left.
+
+    >>> short_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
+    MemoryError("can't allocate memory: you tried ...; a smaller image_size or batch takes less")
+    """
+    said = str(error)
+    start = max(said.find("can't allocate memory"), said.find("out of memory"))
+    if start < 0:
+        return None
+    return MemoryError(f"{said[start : start + 100]}; a smaller image_size or batch takes less")
+
+
 def exit_code(error: KeyboardInterrupt) -> int:
     """Return what the system expects as exit code: 143 after SIGTERM, 130 after Ctrl-C.
 

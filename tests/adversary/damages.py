@@ -149,6 +149,16 @@ def gif_closed(picture: Image.Image, chance: np.random.Generator) -> bytes:
     return content[: at + left] + b"\0\x3b"
 
 
+def gif_short(picture: Image.Image, chance: np.random.Generator) -> bytes:
+    """A stream that ends as it should, after half of the rows that the file states."""
+    width, height = picture.size
+    content = bytearray(saved(picture.convert("P").crop((0, 0, width, height // 2)), "GIF"))
+    frame = content.index(b"\x2c\0\0\0\0", 13)
+    for at in (8, frame + 7):
+        content[at : at + 2] = height.to_bytes(2, "little")
+    return bytes(content)
+
+
 def gif_cut(picture: Image.Image, chance: np.random.Generator) -> bytes:
     return cut(saved(picture.convert("P"), "GIF"), 0.5)
 
@@ -185,6 +195,7 @@ KINDS: dict[str, Damage] = {
     "WebP without loss, half of it zeros": partial(webp_zero_filled, lossless=True),
     "GIF cut": gif_cut,
     "GIF cut and closed": gif_closed,
+    "GIF with half of its rows": gif_short,
 }
 """27 ways."""
 

@@ -1,13 +1,15 @@
 """Run by `test_saving`: save a small model again and again, killed at a point of its own each time.
 
-    python saving.py FOLDER FIRST LAST STEP
+    python saving.py FOLDER POINTS
 
 Each try is a child of this process, ended without any goodbye at its nth call of the system: as
-Python's audit events count them, and before and after each write of the libraries below it.
+Python's audit events count them, and before and after each write of the libraries below it. The
+points are spread over all calls of a whole saving.
 """
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import headstart
@@ -16,10 +18,13 @@ from headstart import bundle
 
 
 def main() -> None:
-    folder, (first, last, step) = Path(sys.argv[1]), map(int, sys.argv[2:5])
+    folder, points = Path(sys.argv[1]), int(sys.argv[2])
     fitted = headstart.fit(bars(6))
     old = headstart.fit(bars(6), seed=1)
-    for point in range(first, last, step):
+    old.save(folder / "counted")
+    calls = counted_calls(fitted, folder / "counted")
+    for nth in range(points):
+        point = 1 + nth * calls // points
         for name, before in (("new", None), ("old", old)):
             out = folder / f"{name}-{point}"
             if before:
@@ -34,7 +39,20 @@ def main() -> None:
             print(point, name, "killed" if killed else "done", judged(fitted, out), flush=True)
 
 
-def die_at(point: int) -> None:
+def counted_calls(fitted: headstart.Fit, out: Path) -> int:
+    """Return how many calls of the system a whole saving takes."""
+    told = out.with_suffix(".txt")
+    child = os.fork()
+    if not child:
+        calls = die_at(-1)
+        fitted.save(out)
+        told.write_text(str(calls()))
+        os._exit(0)
+    os.waitpid(child, 0)
+    return int(told.read_text())
+
+
+def die_at(point: int) -> Callable[[], int]:
     seen = 0
 
     def watch(event: str, _: object) -> None:
@@ -48,6 +66,7 @@ def die_at(point: int) -> None:
     for name in ("fsync", "replace", "rename", "close"):
         real = getattr(os, name)
         setattr(os, name, counted(real, watch))
+    return lambda: seen
 
 
 def counted(real, watch):  # type: ignore[no-untyped-def]

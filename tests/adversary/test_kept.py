@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def test_a_flipped_bit_in_any_kept_file_changes_no_answer(
         for _ in range(2):
             if not path.exists():  # dropped, and made anew under another name
                 break
+            if path.suffix == ".onnx":  # nobody asks the graph for what is kept
+                shutil.rmtree(headstart_home / "features")
             flipped(path, chance)
             store._CHECKED.clear()  # as in a process of its own
             np.testing.assert_array_equal(outputs(tmp_path / "again", strategy, data), expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -17,10 +18,15 @@ from adversary.watching import WATCH
 from conftest import bars, save_bars
 from headstart.data.injected import Beside, learn, vector
 from headstart.data.texts.glove import read_glove
+from headstart.detection.audit import check
+from headstart.detection.reading import read
 from headstart.errors import DataError, HeadstartError, UsageError
 from headstart.pretraining.kept import Place
+from headstart.settings.table import Placed
+from headstart.settings.taking import takes
 from headstart.store import home
 from headstart.verbs import pretrain
+from test_boxes import coco
 
 CELLS = (
     *("1e308", "-1e308", "1e400", "nan", "-inf", "9" * 400, "0x10", "1,5", "", "1_000", "\u0663"),
@@ -195,3 +201,27 @@ def test_a_number_s_fit_with_odd_cells_says_json(tmp_path: Path, glyph_graph: Pa
     fitted = headstart.fit(pictures / "t.csv", task="number", backbone="glyphs")
     assert [one.reason[:9] for one in fitted.audit.rejected] == ["'1e308' i", "'-1e308' "]
     json.dumps(fitted.to_json(), allow_nan=False)
+
+
+def test_a_box_as_thin_as_nothing_costs_itself_alone(tmp_path: Path) -> None:
+    facts = coco(tmp_path / "train")
+    facts["annotations"][0]["bbox"][2:] = [1e-9, 5]
+    (tmp_path / "train" / "annotations.json").write_text(json.dumps(facts))
+    checked = check(read(tmp_path))
+    assert [one.reason.rpartition(": ")[2] for one in checked.audit.rejected] == ["empty"]
+    assert sum(len(one) for one in checked.dataset.labels) > 0
+
+
+@pytest.mark.parametrize(
+    "said", ["DefaultCPUAllocator: can't allocate memory", "CUDA out of memory"]
+)
+def test_want_of_memory_is_one_error(said: str) -> None:
+    @takes(Placed)
+    def large(what: str, run: Placed) -> None:
+        """Fail."""
+        raise RuntimeError(what)
+
+    with pytest.raises(MemoryError, match=r"memory; a smaller image_size or batch"):
+        large(said)
+    with pytest.raises(RuntimeError, match="shapes"):
+        large("shapes do not fit")

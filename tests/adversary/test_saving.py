@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import headstart
-from conftest import bars
+from conftest import bars, sentences
 from headstart import bundle, place
 from headstart.errors import BundleError
 from headstart.settings.groups import Options
@@ -20,10 +20,10 @@ from headstart.settings.groups import Options
 HERE = Path(__file__).parent
 
 
-def killed_at(folder: Path, first: int, last: int, step: int) -> list[list[str]]:
+def killed_at(folder: Path, points: int) -> list[list[str]]:
     """Return what became of each try: [point, over what, how it ended, ...]."""
     done = subprocess.run(
-        [sys.executable, str(HERE / "saving.py"), str(folder), *map(str, (first, last, step))],
+        [sys.executable, str(HERE / "saving.py"), str(folder), str(points)],
         env=os.environ | {"PYTHONPATH": f"{HERE.parent}{os.pathsep}{place_of_source()}"},
         capture_output=True,
         text=True,
@@ -39,9 +39,12 @@ def place_of_source() -> str:
 
 @pytest.mark.slow
 def test_a_kill_at_any_point_leaves_the_old_bundle_the_new_one_or_none(tmp_path: Path) -> None:
-    tries = killed_at(tmp_path, 1, 101, 1)
+    tries = killed_at(tmp_path, 100)
     assert len(tries) == 200
-    assert sum(one[2] == "killed" for one in tries) >= 100, "most tries end in the middle"
+    killed = [(over, what.split()[0]) for _, over, how, what in tries if how == "killed"]
+    assert len(killed) >= 190, "they end in the middle"
+    both = {("new", "found=[]"), ("new", "found=[0]"), ("old", "found=[1]"), ("old", "found=[0]")}
+    assert set(killed) == both, "before it counts, and after"
     for _, over, _, what in tries:
         found, rest = what.split(" again=")
         assert rest == "0 left=[]"
@@ -60,6 +63,18 @@ def test_what_was_written_whole_comes_to_its_place(tmp_path: Path, glyph_graph: 
     (out / "model.safetensors").unlink()
     assert bundle.load(out).facts["seed"] == 3
     assert not done.exists() and (out / "mine.txt").exists()
+
+
+def test_a_model_of_pictures_takes_the_place_of_one_of_texts(
+    tmp_path: Path, glyph_graph: Path
+) -> None:
+    out = tmp_path / "out"
+    how = {"backbone": "bilstm", "strategy": "scratch", "epochs": 1, "min_frequency": 1}
+    headstart.fit(sentences(6), out=out, **how)
+    headstart.fit(bars(6), out=out)
+    assert bundle.load(out).kind == "image"
+    headstart.fit(sentences(6), out=out, **how)
+    assert bundle.load(out).kind == "text"
 
 
 def test_leftovers_of_a_kill_are_known_and_removed(tmp_path: Path, glyph_graph: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from headstart.cli.arguments import BOXES, BUNDLE, ITEMS
 from headstart.cli.door import command, detect_app, emit
+from headstart.errors import HeadstartError
 
 
 @command("detect fit", detect_app, data=BOXES)
@@ -29,9 +30,13 @@ def detect_predict(as_json: bool, given: dict[str, Any]) -> None:
 
     task, answers = finder(given["bundle"]).task, stream(**given)
     if as_json:
-        emit({"predictions": list(answers)})
+        found = list(answers)
+        emit({"predictions": found})
+        good = sum("error" not in one for one in found)
     else:
-        tables.predictions(task, answers)
+        good = tables.predictions(task, answers)
+    if not good:
+        raise HeadstartError("nothing could be answered.")
 
 
 @command("detect evaluate", detect_app, bundle=BUNDLE, data=BOXES)

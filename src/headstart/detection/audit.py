@@ -24,6 +24,9 @@ from headstart.tasks.task import Targets
 SLACK = 1.0
 """Pixels that a box may reach out of its picture without a word."""
 
+THINNEST = 0.01
+"""Pixels that a box must be wide and high, at least: logarithms of less ruin what is learned."""
+
 ALIKE = 0.02
 """How far a picture's shape may be from the stated one, relatively, to be the same picture scaled.
 """
@@ -136,9 +139,9 @@ def _clean(picture: Picture, one: Scanned, faults: _Faults) -> Iterator[Drawn]:
         left, right, top, bottom = left * across, right * across, top * down, bottom * down
         ends = (max(left, 0), max(top, 0), min(right, one.width), min(bottom, one.height))
         kept = (*(round(end, 3) for end in ends), name, crowd)
-        if right <= left or bottom <= top:
+        if right - left < THINNEST or bottom - top < THINNEST:
             faults.reject(picture, number, name, "empty")
-        elif ends[2] <= ends[0] or ends[3] <= ends[1]:
+        elif ends[2] - ends[0] < THINNEST or ends[3] - ends[1] < THINNEST:
             faults.reject(picture, number, name, "outside of the picture")
         elif kept in known:
             faults.reject(picture, number, name, "drawn twice")

@@ -8,7 +8,7 @@ from functools import wraps
 from textwrap import indent
 from typing import Any, TypeVar
 
-from headstart.errors import UsageError
+from headstart.errors import UsageError, short_of_memory
 from headstart.settings.groups import Options
 from headstart.settings.option import REQUIRED, Setting, Settings, table
 
@@ -43,7 +43,13 @@ def takes(
             usual = _usual(given) if issubclass(settings, Options) else None
             bound = first.bind(*args, **mine)
             bound.apply_defaults()
-            return function(*bound.args, **{last.name: settings.of(given, usual)})
+            run = settings.of(given, usual)
+            try:
+                return function(*bound.args, **{last.name: run})
+            except RuntimeError as error:
+                if (short := short_of_memory(error)) is not None:
+                    raise short from error
+                raise
 
         rows = table(settings).values()
         call.__signature__ = signature(own, rows)  # type: ignore[attr-defined]
