@@ -7,6 +7,7 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +16,12 @@ from PIL import Image
 import headstart
 from adversary.mutations import mutated
 from adversary.watching import WATCH
-from conftest import bars, save_bars
+from conftest import bars, save_bars, sentences
 from headstart.data.injected import Beside, learn, vector
 from headstart.data.texts.glove import read_glove
 from headstart.detection.audit import check
 from headstart.detection.reading import read
-from headstart.errors import DataError, HeadstartError, UsageError
+from headstart.errors import BackboneError, BundleError, DataError, HeadstartError, UsageError
 from headstart.pretraining.kept import Place
 from headstart.settings.table import Placed
 from headstart.settings.taking import takes
@@ -225,3 +226,24 @@ def test_want_of_memory_is_one_error(said: str) -> None:
         large(said)
     with pytest.raises(RuntimeError, match="shapes"):
         large("shapes do not fit")
+
+
+def test_the_home_of_nobody_is_a_place_that_is_not_there() -> None:
+    for name in ("~nosuchuser/x", "~nosuchuser/x.safetensors", "~nosuchuser"):
+        with pytest.raises(BackboneError):
+            headstart.fit(bars(4), backbone=name)
+    how: dict[str, Any] = {"backbone": "bilstm", "strategy": "scratch", "epochs": 1}
+    for option in ("vectors", "inject"):
+        with pytest.raises(UsageError, match="no such file"):
+            headstart.fit(sentences(6), min_frequency=1, **{option: "~nosuchuser/g.txt"}, **how)
+
+
+def test_where_no_backbone_can_be_written_is_said_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(BundleError, match="nothing can be written to"):
+            pretrain.supervised("/no/such/data", name="x", out=out)
+    assert (tmp_path / "file").read_text() == "mine"
+    with pytest.raises(DataError):
+        pretrain.supervised("/no/such/data", name="x", out=tmp_path / "new")
+    assert not (tmp_path / "new").exists(), "nothing was made for it"

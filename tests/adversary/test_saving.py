@@ -134,6 +134,14 @@ def test_a_model_gone_astray_is_not_saved(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "bundle.json").exists()
 
 
+def test_numbers_that_are_none_are_not_saved(tmp_path: Path, glyph_graph: Path) -> None:
+    fitted = headstart.fit(bars(6))
+    fitted.model.head.weight[0, 0] = np.nan
+    with pytest.raises(BundleError, match="not finite, in head.weight"):
+        fitted.save(tmp_path / "out")
+    assert not list(tmp_path.iterdir()), "nothing was left"
+
+
 def test_a_file_with_numbers_that_are_none_is_refused(tmp_path: Path, glyph_graph: Path) -> None:
     from test_bundle import change_weights
 

@@ -86,7 +86,7 @@ def _local(name: str) -> Entry | None:
         return OWN[name]()
     if _is_encoder(name):
         return huggingface.entry(name)
-    file = Path(name).expanduser()
+    file = Path(os.path.expanduser(name))
     if file.suffix == ".safetensors" and file.with_suffix(".json").is_file():
         return entries.from_file(file, file.stem)
     library, _, short = name.rpartition(":")

@@ -124,7 +124,7 @@ def inject(one: Entry, path: str, join: str, texts: Sequence[str]) -> tuple[Entr
         UsageError: the file is not there.
         DataError: it has a broken line; names the line.
     """
-    file, tokenize = Path(path).expanduser(), _tokenize(one)
+    file, tokenize = Path(os.path.expanduser(path)), _tokenize(one)
     if not file.is_file():
         raise UsageError(f"--inject {file}: no such file.")
     found = read_glove(file, words_of(tokenize.vocabulary))

@@ -17,6 +17,7 @@ from headstart.backbones.entry import Entry, facts_digest
 from headstart.backbones.registry import OWN
 from headstart.data.texts.tokens import Tokenize
 from headstart.errors import UsageError
+from headstart.place import claimed
 from headstart.store import written_aside
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Place:
 
         Raises:
             UsageError: the name is none, is taken by the registry, or its files are there already.
+            BundleError: nothing can be written to ``folder``.
         """
         chosen = name or re.sub(r"[^\w.-]+", "-", data.resolve().stem).strip(".-") or "backbone"
         if not _NAME.fullmatch(chosen):
@@ -56,7 +58,8 @@ class Place:
         taken = [one for one in (place.weights, place.card) if one.exists()]
         if taken:
             raise UsageError(f"{taken[0]} is there already; give another --name, or remove it.")
-        return place
+        with claimed(folder):  # that it can be, and be written to, is seen before the work
+            return place
 
     @property
     def weights(self) -> Path:
