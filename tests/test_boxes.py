@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from headstart.detection import anchors
@@ -321,3 +323,18 @@ def test_losses_are_shares_of_mistakes() -> None:
     np.testing.assert_array_equal(task.said_of(outputs[:1]), values[:1])
     with pytest.raises(UsageError, match="of all pictures together"):
         task.scores(outputs, values)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=1, max_size=9),
+    st.integers(32, 4000),
+)
+def test_pictures_are_enlarged_until_half_of_the_things_can_be_seen(
+    boxes: list[tuple[float, float]], longest: int
+) -> None:
+    side = anchors.side_for(np.array(boxes), longest)
+    assert min(640, longest) <= side <= min(640, 2 * longest)
+    seen = np.median([(wide * high) ** 0.5 for wide, high in boxes]) * side
+    if side not in (640, 2 * longest):
+        assert side == longest or seen == pytest.approx(32, abs=1)
+        assert seen > 31

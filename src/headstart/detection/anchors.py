@@ -9,8 +9,31 @@ from headstart.tasks.average_precision import Numbers
 SIZES, RATIOS = 2, 3
 """Anchors of each level: so many sizes in so many shapes."""
 
+LARGEST = 640
+"""Pixels a side of the square that pictures are fitted into, unless the user says otherwise."""
+
+SMALL, MOST = 32, 2.0
+"""Half of the things are to be so many pixels high and wide, COCO's border between small ones and
+others; for that pictures are enlarged at most so many times."""
+
 Anchors = tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]
 """Sizes of each level, the finest first, and shapes, height over width, of all."""
+
+
+def side_for(boxes: Numbers, longest: int) -> int:
+    """Return the side of the square, in pixels, in which things can be seen.
+
+    The finest maps have a point for four pixels, so a digit of 15 pixels is not four points high.
+
+    Args:
+        boxes: shape (B, 2), width and height of things, as shares of a picture's longer side.
+        longest: longer side of the largest picture, in pixels.
+
+    >>> side_for(np.array([[0.2, 0.2]]), 96), side_for(np.array([[0.5, 0.5]]), 96)
+    (160, 96)
+    """
+    typical = float(np.median(np.sqrt(boxes.prod(axis=1)))) * longest
+    return round(min(LARGEST, longest * min(MOST, max(1.0, SMALL / typical))))
 
 
 def fitted(boxes: Numbers, n_levels: int) -> Anchors:

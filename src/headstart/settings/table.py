@@ -256,7 +256,8 @@ class Detecting(Pictured, Resumed, Paged, HeldOut, Placed, Seeded, Steps, Named)
     )
     image_size: int | None = option(
         None,
-        "Pixels a side of the square that is read. Default: as the pictures, 640 at most.",
+        "Pixels a side of the square that is read. Default: as the pictures, up to twice that "
+        "where things are small, 640 at most.",
         least=32,
         panel=INPUT,
     )

@@ -27,8 +27,9 @@ from headstart.compute.device import pick
 from headstart.data.dataset import Rejected
 from headstart.data.split import Split, require_held_out, split
 from headstart.detection import reading
+from headstart.detection.anchors import side_for
 from headstart.detection.audit import Checked, check
-from headstart.detection.learn import learn
+from headstart.detection.learn import learn, shapes
 from headstart.detection.model import Finder
 from headstart.errors import BundleError, DataError, UsageError
 from headstart.place import claimed
@@ -43,9 +44,6 @@ from headstart.tasks.figures import Measured
 from headstart.tasks.task import Matrix, Targets
 from headstart.training.transfer import Fitted, Resuming
 from headstart.verbs.fit_result import WORST, Fit
-
-LARGEST = 640
-"""Pixels a side of the square that pictures are fitted into, unless the user says otherwise."""
 
 SHOWN = 12
 """Held-out pictures that a report shows with their boxes."""
@@ -79,7 +77,7 @@ def _fit(data: str | Path, run: Detecting) -> Fit:
     for note in checked.notes:
         say(notes, note)
     parts = _parts(checked, run)
-    entry = _entry(checked, run, notes)
+    entry = _entry(checked, parts, run, notes)
     resuming = None
     if run.out:
         folder = run.out / bundles.CHECKPOINTS
@@ -110,14 +108,18 @@ def _parts(checked: Checked, run: Detecting) -> Split:
     return parts
 
 
-def _entry(checked: Checked, run: Detecting, notes: list[str]) -> Entry:
-    """Return the backbone, for whole pictures in a square."""
+def _entry(checked: Checked, parts: Split, run: Detecting, notes: list[str]) -> Entry:
+    """Return the backbone, for whole pictures in a square in which things can be seen."""
     from headstart.detection.maps import square
 
     entries = entries_for(run.backbone, checked.dataset, Input(), run.seed, notes)
     if len(entries) > 1:
         raise UsageError(f"boxes are found on the maps of one backbone, not of '{run.backbone}'.")
-    return square(entries[0], run.image_size or min(LARGEST, checked.longest))
+    side = run.image_size or side_for(shapes(checked.dataset, parts.train), checked.longest)
+    if side > checked.longest and not run.image_size:
+        say(notes, f"pictures are enlarged to {side} pixels a side, for half of the things are "
+            "small (--image-size)")  # fmt: skip
+    return square(entries[0], side)
 
 
 def _result(
