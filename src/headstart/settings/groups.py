@@ -97,7 +97,7 @@ class Steps(Passes):
     )
     weight_decay: float = trained(0.01, "Strength of the pull towards zero.", least=0)
     early_stopping: bool = trained(
-        True, "Keep the weights of the best epoch, judged on an inner part of the training items."
+        True, "End with the latest epoch that is not clearly worse than the best on an inner part."
     )
     soup: int = trained(0, "Best epochs that may be averaged, where that helps.", least=0)
     max_seconds: float | None = trained(
