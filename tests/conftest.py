@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 # Before NumPy and torch start their threads: several test processes share a small machine, and
@@ -184,6 +185,48 @@ def save_bars(root: Path, per_class: int = 12, classes: int = 2, **how: int) -> 
         picture = np.load(io.BytesIO(data.content(index)))
         Image.fromarray(picture).save(folder / f"{index:03}.png")
     return root
+
+
+def save_scenes(
+    root: Path,
+    n: int = 16,
+    splits: Sequence[str] = ("train", "val"),
+    names: Sequence[str] = ("full", "hollow"),
+) -> Path:
+    """Write scenes of squares, full or hollow, and COCO files that say where; ids have gaps."""
+    for number, split in enumerate(splits):
+        rng = np.random.default_rng(number)
+        folder, images, annotations = root / split, [], []
+        folder.mkdir(parents=True)
+        for index in range(n):
+            canvas = rng.integers(0, 60, (64, 64)).astype(np.uint8)
+            for place in rng.permutation(4)[: rng.integers(1, 4)]:
+                side, label = int(rng.integers(14, 24)), int(rng.integers(2))
+                left, top = (int(place) % 2) * 32 + 4, (int(place) // 2) * 32 + 4
+                canvas[top : top + side, left : left + side] = 220
+                if label:
+                    canvas[top + 4 : top + side - 4, left + 4 : left + side - 4] = 20
+                facts = {"id": len(annotations) + 1, "image_id": index, "iscrowd": 0}
+                box = [left, top, side, side]
+                annotations.append(facts | {"category_id": [5, 11][label], "bbox": box})
+            Image.fromarray(canvas).save(folder / f"{index}.png")
+            images.append({"id": index, "file_name": f"{index}.png", "width": 64, "height": 64})
+        categories = [{"id": 5, "name": names[0]}, {"id": 11, "name": names[1]}]
+        held = {"images": images, "annotations": annotations, "categories": categories}
+        (folder / "annotations.json").write_text(json.dumps(held), encoding="utf-8")
+    return root
+
+
+def give_gaps(encoder: Path) -> Path:
+    """Let an encoder of `save_encoder` know the sign for a gap, as those of BERT's kind do."""
+    path = encoder / "tokenizer.json"
+    facts = json.loads(path.read_text("utf-8"))
+    facts["model"]["vocab"]["[MASK]"] = 1 + max(facts["model"]["vocab"].values())
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    config = json.loads((encoder / "config.json").read_text("utf-8"))
+    config["vocab_size"] += 1
+    (encoder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return encoder
 
 
 def png_header(width: int, height: int) -> bytes:

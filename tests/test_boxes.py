@@ -188,7 +188,7 @@ def test_other_faults_of_a_coco_file(tmp_path: Path) -> None:
     ]
     said = " ".join(checked.notes)
     assert "several annotations have one id: 22" in said
-    assert "1 boxes reach out of their pictures, and were cut" in said
+    assert "boxes that reach out of their pictures, and were cut: 1" in said
     assert "1 crowds: not trained on" in said
     assert in_pixels(checked)["a.png"][-1] == ("dog", 0.0, 70.0, 20.0, 80.0)
     assert things(checked.dataset.labels[1])[:, 5].tolist() == [THING, CROWD]
@@ -210,7 +210,7 @@ def test_a_picture_of_another_shape_is_not_used(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "annotations.json is empty; a COCO file holds images"),
-        ("{", "cannot be read as JSON"),
+        ("{", "is no JSON: Expecting"),
         ("{}", "is no COCO file: it lacks images, annotations, categories"),
         ('{"images": [], "annotations": [], "categories": []}', "lists no pictures"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import headstart
+from conftest import bars, save_bars, save_scenes
 from headstart import bundle
 from headstart.backbones import vision
 from headstart.backbones.registry import resolve
@@ -34,31 +36,6 @@ from headstart.tasks.task import Targets
 from headstart.verbs import detect
 
 FEW: dict[str, Any] = {"epochs": 2, "batch": 8, "device": "cpu", "image_size": 64}
-
-
-def shapes(root: Path, n: int = 16, splits: tuple[str, ...] = ("train", "val")) -> Path:
-    """Write scenes of squares, full or hollow, and COCO files that say where; ids have gaps."""
-    for number, split in enumerate(splits):
-        rng = np.random.default_rng(number)
-        folder, images, annotations = root / split, [], []
-        folder.mkdir(parents=True)
-        for index in range(n):
-            canvas = rng.integers(0, 60, (64, 64)).astype(np.uint8)
-            for place in rng.permutation(4)[: rng.integers(1, 4)]:
-                side, label = int(rng.integers(14, 24)), int(rng.integers(2))
-                left, top = (int(place) % 2) * 32 + 4, (int(place) // 2) * 32 + 4
-                canvas[top : top + side, left : left + side] = 220
-                if label:
-                    canvas[top + 4 : top + side - 4, left + 4 : left + side - 4] = 20
-                facts = {"id": len(annotations) + 1, "image_id": index, "iscrowd": 0}
-                box = [left, top, side, side]
-                annotations.append(facts | {"category_id": [5, 11][label], "bbox": box})
-            Image.fromarray(canvas).save(folder / f"{index}.png")
-            images.append({"id": index, "file_name": f"{index}.png", "width": 64, "height": 64})
-        categories = [{"id": 5, "name": "full"}, {"id": 11, "name": "hollow"}]
-        held = {"images": images, "annotations": annotations, "categories": categories}
-        (folder / "annotations.json").write_text(json.dumps(held), encoding="utf-8")
-    return root
 
 
 # -- maps -----------------------------------------------------------------------------------------
@@ -140,7 +117,7 @@ def test_a_detector_on_any_number_of_levels(n_levels: int) -> None:
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shapes(tmp_path_factory.mktemp("scenes") / "data")
+    return save_scenes(tmp_path_factory.mktemp("scenes") / "data")
 
 
 def test_it_learns_and_answers_in_pixels_and_ids(scenes: Path, tmp_path: Path) -> None:
@@ -277,8 +254,6 @@ def test_without_the_extra_it_says_so_at_once(
 
 
 def test_bundles_of_other_verbs(scenes: Path, tmp_path: Path, glyph_graph: Path) -> None:
-    from conftest import bars
-
     headstart.fit(bars(), out=tmp_path / "classes")
     with pytest.raises(BundleError, match="answers with classes, not with boxes"):
         detect.predict(tmp_path / "classes", scenes / "val" / "0.png")
@@ -314,13 +289,57 @@ def test_the_command_line(scenes: Path, tmp_path: Path, capsys: Any) -> None:
     assert "95 %" in run("detect", "evaluate", out, scenes)
 
 
+def test_what_a_person_is_told(
+    scenes: Path, tmp_path: Path, capsys: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            app([*map(str, arguments)], prog_name="headstart")
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    caplog.set_level("INFO", "headstart")
+    out, one = tmp_path / "out", scenes / "val" / "0.png"
+    detect.fit(scenes, out=out, **FEW)
+    code, said, told = run("detect", "predict", out, tmp_path / "no.png")
+    assert (code, said) == (1, "") and "no.png: no such file" in told
+    assert "nothing could be answered" in told
+    assert run("detect", "predict", out, tmp_path / "no.png", "--json")[0] == 1
+    (whole,) = detect.predict(out, one, threshold=0.0)
+    _, said, _ = run("detect", "predict", out, one, "--threshold", "0")
+    assert len(said.split("\t")[2].split()) == len(whole["boxes"]) > 0, "all that were asked for"
+    surest = max(box["probability"] for box in whole["boxes"])
+    assert run("detect", "predict", out, one, "--threshold", "1")[1].split("\t")[1] == "nothing"
+    assert f"on none of 1 pictures; the surest has {surest:.2f}" in caplog.text
+    assert "there is no command 'train'; did you mean 'fit'?" in run("detect", "train")[2]
+    with pytest.raises(DataError, match="It holds class folders, which headstart fit learns"):
+        detect.fit(save_bars(tmp_path / "bars"))
+    # Pictures of several splits are found again by what they are called.
+    assert [line for line in headstart.show(out, "errors")["lines"] if "still in" in line] == []
+
+
+def test_classes_that_a_detector_does_not_know(
+    scenes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = detect.fit(scenes, out=tmp_path / "out", **FEW | {"epochs": 1})
+    path = Path(shutil.copytree(scenes, tmp_path / "other")) / "val" / "annotations.json"
+    told = path.read_text("utf-8")
+    path.write_text(told.replace('"full"', '"Full"'), encoding="utf-8")
+    found, _ = detect.evaluate(tmp_path / "out", tmp_path / "other")
+    n = made.model.task.counts(made.dataset.labels[made.parts.held_out])["full"]
+    assert f"are left out: 'Full' (on {n} pictures). Did you mean 'full' ins" in caplog.text
+    assert found.n == 16
+    path.write_text(told.replace('"full"', '"Full"').replace('"hollow"', '"ring"'))
+    with pytest.raises(DataError, match=r"model learned full, hollow. Did you mean 'full' inst"):
+        detect.evaluate(tmp_path / "out", tmp_path / "other")
+
+
 def test_a_crowd_is_no_picture_of_nothing() -> None:
     row = np.array([[0.1, 0.1, 0.4, 0.4, 0, CROWD]])
     assert len(truth(packed([row])[0], 64)["boxes"]) == 0 and len(things(packed([row])[0])) == 1
 
 
 def test_boxes_stay_with_their_pictures(tmp_path: Path) -> None:
-    root = shapes(tmp_path / "data")
+    root = save_scenes(tmp_path / "data")
     path = root / "train" / "annotations.json"
     told = json.loads(path.read_text(encoding="utf-8"))
     rng = np.random.default_rng(0)

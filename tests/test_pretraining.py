@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import headstart
-from conftest import bars, make_images, save_encoder, sentences
+from conftest import bars, give_gaps, make_images, save_encoder, sentences
 from headstart.backbones.build import build
 from headstart.backbones.registry import available, resolve
 from headstart.errors import BackboneError, DataError, UsageError
@@ -30,15 +30,7 @@ FEW: dict[str, Any] = {"epochs": 2, "batch": 8}
 def encoder(tmp_path: Path) -> str:
     data = sentences(20)
     texts = [data.content(i).decode() for i in range(len(data))]
-    folder = save_encoder(tmp_path / "encoder", texts)
-    path = folder / "tokenizer.json"
-    facts = json.loads(path.read_text())
-    facts["model"]["vocab"]["[MASK]"] = 1 + max(facts["model"]["vocab"].values())
-    path.write_text(json.dumps(facts))
-    config = json.loads((folder / "config.json").read_text())
-    config["vocab_size"] = 1 + config["vocab_size"]
-    (folder / "config.json").write_text(json.dumps(config))
-    return f"random:{folder}"
+    return f"random:{give_gaps(save_encoder(tmp_path / 'encoder', texts))}"
 
 
 # -- what is kept ---------------------------------------------------------------------------------

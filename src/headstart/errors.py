@@ -123,6 +123,17 @@ def _folded(name: str) -> str:
     return "".join(sign for sign in name.casefold() if sign not in "-_ .")
 
 
+def meant(strangers: Iterable[str], known: Iterable[str]) -> str:
+    """Return the question which of the ``known`` names are meant; empty if none is near.
+
+    >>> meant(["Ants", "wasp"], ["ants", "bees"])
+    " Did you mean 'ants' instead of 'Ants'?"
+    """
+    known = list(known)
+    near = [f"'{one}' instead of '{name}'" for name in strangers if (one := nearest(name, known))]
+    return f" Did you mean {', '.join(near)}?" if near else ""
+
+
 def unknown(what: str, got: str, allowed: Iterable[str]) -> UsageError:
     """Return the error for a name that is not on the list, with the nearest one that is.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import Lock, RLock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +66,7 @@ def between(
         )
     if high is not None:
         forwards[high.path] = _stopped(high)
-    with _replaced(net, forwards):
+    with _alone(net), _replaced(net, forwards):
         try:
             return run(net, x)
         except _Reached as reached:
@@ -121,6 +123,19 @@ def _stopped(boundary: Boundary) -> Callable[..., Any]:
 def _argument(slot: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     given: Tensor = args[slot] if isinstance(slot, int) else kwargs[slot]
     return given
+
+
+_BUSY: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
+_MAKING = Lock()
+
+
+@contextmanager
+def _alone(net: nn.Module) -> Iterator[None]:
+    """Let other threads wait that would enter ``net`` elsewhere: its modules are changed for it."""
+    with _MAKING:
+        busy = _BUSY.setdefault(net, RLock())
+    with busy:
+        yield
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from headstart.cli.arguments import BOXES, BUNDLE, ITEMS
@@ -26,15 +27,17 @@ def detect_fit(as_json: bool, given: dict[str, Any]) -> None:
 def detect_predict(as_json: bool, given: dict[str, Any]) -> None:
     """Find things in files and folders of pictures that the model has not seen."""
     from headstart.report import tables
+    from headstart.tasks.boxes import Boxes
     from headstart.verbs.detect import finder, stream
 
     task, answers = finder(given["bundle"]).task, stream(**given)
+    assert isinstance(task, Boxes)
     if as_json:
         found = list(answers)
         emit({"predictions": found})
         good = sum("error" not in one for one in found)
-    else:
-        good = tables.predictions(task, answers)
+    else:  # what is not sure enough was left out already
+        good = tables.predictions(replace(task, sure=0.0), answers)
     if not good:
         raise HeadstartError("nothing could be answered.")
 

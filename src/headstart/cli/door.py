@@ -56,9 +56,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-pretrain_app = typer.Typer(help="Train a backbone of your own.", no_args_is_help=True)
+pretrain_app = typer.Typer(cls=_Verbs, help="Train a backbone of your own.", no_args_is_help=True)
 app.add_typer(pretrain_app, name="pretrain")
-detect_app = typer.Typer(help="Find things in pictures: boxes.", no_args_is_help=True)
+detect_app = typer.Typer(cls=_Verbs, help="Find things in pictures: boxes.", no_args_is_help=True)
 app.add_typer(detect_app, name="detect")
 
 Shown = Callable[[bool, dict[str, Any]], None]

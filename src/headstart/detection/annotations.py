@@ -110,9 +110,11 @@ def read_json(path: Path, rule: Rule) -> Any:
     try:
         content = read_bytes(path, _LARGEST).removeprefix(BOM_UTF8)
         if content.strip():
-            return parsed(content, path.name, rule)
-    except (OSError, FactsError) as error:
-        raise DataError(f"{path} cannot be read as JSON: {error}") from error
+            return parsed(content, str(path), rule)
+    except FactsError as error:
+        raise DataError(f"{error}.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
     raise DataError(f"{path} is empty; a COCO file holds images, annotations, categories.")
 
 

@@ -192,7 +192,7 @@ def _things(boxes: list[Drawn], names: list[str], one: Scanned) -> Things:
 def _notes(faults: _Faults, task: Boxes, training: bool) -> list[str]:
     notes = []
     if faults.cut:
-        notes.append(f"{faults.cut} boxes reach out of their pictures, and were cut")
+        notes.append(f"boxes that reach out of their pictures, and were cut: {faults.cut}")
     if faults.crowds:
         notes.append(f"{faults.crowds} crowds: not trained on, and what is found in them is free")
     if not training:

@@ -213,7 +213,8 @@ def _expected(backbone: Maps, detector: Detector, inputs: Inputs, job: Job) -> s
     total = step * n_steps * epochs
     said = f"{total / 60:.0f} min" if total > 90 else f"{total:.0f} s"
     return (
-        f"training will take about {said} here: {epochs} epochs of {n_steps} steps of {step:.2g} s"
+        f"training will take about {said} here: {epochs} epoch{'s' * (epochs != 1)} of {n_steps} "
+        f"step{'s' * (n_steps != 1)} of {step:.2g} s"
     )
 
 

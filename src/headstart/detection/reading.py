@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from headstart.data.dataset import Split
-from headstart.data.folders import SUFFIXES, split_name
+from headstart.data.folders import SUFFIXES, has_classes, shown, split_name
 from headstart.detection import coco, voc, yolo
-from headstart.detection.annotations import Annotations, joined
+from headstart.detection.annotations import Annotations, Picture, joined
 from headstart.errors import DataError
 from headstart.facts import FactsError
 from headstart.settings.groups import Pictured
@@ -49,7 +50,14 @@ def read(source: str | Path, images: Path | None = None, *, anywhere: bool = Fal
     if not any(one.drawn for one in found.pictures):
         why = f" ({found.rejected[0].item}: {found.rejected[0].reason})" if found.rejected else ""
         raise DataError(f"{path} holds no boxes that can be used{why}; there is nothing to learn.")
-    return found
+    top = path.parent if path.is_file() else path
+    return replace(found, pictures=[_placed(one, top) for one in found.pictures])
+
+
+def _placed(one: Picture, top: Path) -> Picture:
+    """Call a picture by its place below ``top``: in two splits two may be called alike."""
+    below = one.path and shown(one.path, top)
+    return one if not below or below.startswith("..") else replace(one, name=below)
 
 
 def _alone(path: Path, beside: Pictured) -> Annotations:
@@ -61,7 +69,8 @@ def _folder(root: Path, beside: Pictured) -> Annotations:
         parts = list(reader(root, beside))
         if parts:
             return joined(root, parts)
-    raise DataError(f"no boxes found in {root}. {LAYOUTS}")
+    hint = "It holds class folders, which headstart fit learns. " if has_classes(root) else ""
+    raise DataError(f"no boxes found in {root}. {hint}{LAYOUTS}")
 
 
 def _splits(root: Path) -> list[tuple[Path, Split]]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from headstart.errors import DataError, UsageError
+from headstart.errors import DataError, UsageError, meant
 from headstart.tasks import box_figures, drawing
 from headstart.tasks.box_figures import NUMBERS, Things, things
 from headstart.tasks.cells import Cells
@@ -72,10 +72,12 @@ class Boxes(Task):
     Attributes:
         names: of the classes.
         ids: of the classes, in the data that the model learned from; answers name them again.
+        sure: probability from which a line names a thing.
     """
 
     names: tuple[str, ...] = ()
     ids: tuple[int, ...] = ()
+    sure: float = field(default=SURE, compare=False)
     name: ClassVar[str] = "boxes"
     score: ClassVar[str] = "map50"
     worst: ClassVar[str] = "Pictures with most mistakes"
@@ -122,10 +124,12 @@ class Boxes(Task):
         """Return the values with this task's classes, found by name; things of others go."""
         theirs = targets.task.names
         mine = np.array([self.names.index(n) if n in self.names else -1 for n in theirs])
-        if not (mine >= 0).any():
+        counts = targets.task.counts(targets.values)
+        drawn = [name for name, n in counts.items() if n] or list(theirs)
+        if not set(drawn) & set(self.names):
             raise DataError(
-                f"none of the classes {', '.join(theirs)} is known; the model learned "
-                f"{', '.join(self.names)}."
+                f"none of the classes {', '.join(drawn[:5])} is known; the model learned "
+                f"{', '.join(self.names[:10])}.{meant(drawn[:5], self.names)}"
             )
         kept = []
         for row in targets.values:
@@ -221,7 +225,7 @@ class Boxes(Task):
 
     def line(self, answer: Mapping[str, Any]) -> tuple[str, str]:
         """Return how many there are of each label, of those that are likely, and how likely."""
-        sure = [one for one in answer["boxes"] if one["probability"] >= SURE]
+        sure = [one for one in answer["boxes"] if one["probability"] >= self.sure]
         counts = Counter(one["label"] for one in sure)
         chances = " ".join(f"{one['probability']:.3f}" for one in sure)
         return ", ".join(f"{n} {name}" for name, n in counts.items()) or "nothing", chances

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from headstart.errors import DataError, nearest
+from headstart.errors import DataError, meant
 from headstart.progress import log
 from headstart.tasks import class_figures, drawing, scores
 from headstart.tasks.cells import Cells
@@ -119,11 +119,9 @@ class Classes(Task):
         number = {name: i for i, name in enumerate(self.names)}
         mapped = np.array([number.get(name, -1) for name in others], np.int64)[targets.values]
         if not (mapped >= 0).any():
-            near = {name: found for name in others[:5] if (found := nearest(name, self.names))}
-            meant = ", ".join(f"'{one}' instead of '{name}'" for name, one in near.items())
             raise DataError(
                 f"no class ({', '.join(others[:5])}) is one of the bundle's: "
-                f"{', '.join(self.names[:10])}." + (f" Did you mean {meant}?" if meant else "")
+                f"{', '.join(self.names[:10])}.{meant(others[:5], self.names)}"
             )
         return mapped, mapped >= 0
 

@@ -36,6 +36,7 @@ from headstart.settings.taking import takes
 from headstart.strategies.registry import OFFERED, strategies
 from headstart.training.transfer import Fitted, Resuming
 from headstart.verbs.fit_result import Fit, worst
+from headstart.verbs.gathering import called
 
 if TYPE_CHECKING:
     from headstart.adaptation.above import Above
@@ -175,11 +176,11 @@ def _adapted(source: Any, target: Any, run: Adapting) -> Adapted:
         few,
         _sizes(bench.domains),
     )
+    result.fit.seconds["total"] = time.perf_counter() - start
     if run.out:
         result.save(run.out)
         shutil.rmtree(run.out / bundles.CHECKPOINTS, ignore_errors=True)
         result = replace(result, fit=replace(result.fit, bundle=run.out))
-    result.fit.seconds["total"] = time.perf_counter() - start
     return result
 
 
@@ -310,6 +311,7 @@ def _fit(bench: Bench | Above, method: str, one: Candidate, notes: list[str], ru
         notes=notes,
         reading=run.values(Reading),
         lang=run.lang,
+        shown=called("adapt", [d.source.dataset.root.name, d.target.dataset.root.name], run),
     )
 
 

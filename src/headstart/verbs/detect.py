@@ -31,7 +31,7 @@ from headstart.detection.anchors import side_for
 from headstart.detection.audit import Checked, check
 from headstart.detection.learn import learn, shapes
 from headstart.detection.model import Finder
-from headstart.errors import BundleError, DataError, UsageError
+from headstart.errors import BundleError, DataError, UsageError, meant
 from headstart.place import claimed
 from headstart.progress import log
 from headstart.settings.groups import Input, Pictured
@@ -41,8 +41,9 @@ from headstart.settings.taking import takes
 from headstart.strategies.registry import strategy
 from headstart.tasks import box_figures
 from headstart.tasks.figures import Measured
-from headstart.tasks.task import Matrix, Targets
+from headstart.tasks.task import Matrix, Targets, Task
 from headstart.training.transfer import Fitted, Resuming
+from headstart.verbs import gathering
 from headstart.verbs.fit_result import WORST, Fit
 
 SHOWN = 12
@@ -85,9 +86,10 @@ def _fit(data: str | Path, run: Detecting) -> Fit:
     fitted = learn(checked.dataset, parts.train, entry, run, resuming=resuming)
     outputs = fitted.model.outputs(checked.dataset, parts.held_out, device=pick(run.device))
     result = _result(fitted, checked, parts, outputs, [*notes, *fitted.notes], run.lang)
-    result = _saved(replace(result, reading=run.values(Pictured)), outputs, run.out)
+    asked = gathering.called("detect fit", checked.dataset.root.name, run)
+    result = replace(result, reading=run.values(Pictured), shown=asked)
     result.seconds["total"] = time.perf_counter() - start
-    return result
+    return _saved(result, outputs, run.out)
 
 
 def _require_read(run: Detecting) -> None:
@@ -156,7 +158,8 @@ def _saved(result: Fit, outputs: Matrix, out: Path | None) -> Fit:
         path = Path(folder) / "boxes.png"
         _drawn(result, outputs, path)
         picture = b64encode(path.read_bytes()).decode()
-        replace(result, shown={"boxes": f"data:image/png;base64,{picture}"}).save(out)
+        shown = {**result.shown, "boxes": f"data:image/png;base64,{picture}"}
+        replace(result, shown=shown).save(out)
         shutil.copyfile(path, out / path.name)
     shutil.rmtree(out / bundles.CHECKPOINTS, ignore_errors=True)
     return replace(result, bundle=out)
@@ -191,13 +194,16 @@ def stream(bundle: str | Path | Bundle, sources: Any, run: Finding) -> Iterator[
 
 def stream_of(bundle: str | Path | Bundle, sources: Any, run: Finding) -> Iterator[dict[str, Any]]:
     """Yield the answers under settings that are resolved already."""
-    model = finder(bundle)
+    model, n, surest = finder(bundle), 0, 0.0
     for answer in model.stream(sources, device=pick(run.device), beside=run):
-        if "boxes" in answer:
-            sure = [one for one in answer["boxes"] if one["probability"] >= run.threshold]
-            yield answer | {"boxes": sure}
-        else:
+        if "boxes" not in answer:
             yield answer
+            continue
+        n, surest = n + 1, max([surest, *(one["probability"] for one in answer["boxes"])])
+        yield answer | {"boxes": [b for b in answer["boxes"] if b["probability"] >= run.threshold]}
+    if n and surest < run.threshold:
+        said = "no box reaches %g, on none of %d pictures; the surest has %.2f (--threshold)"
+        log.info(said, run.threshold, n, surest)
 
 
 def finder(bundle: str | Path | Bundle) -> Finder:
@@ -241,7 +247,17 @@ def evaluate(
     if not len(usable):
         checked.audit.require_usable()
     values, _ = model.task.translated(Targets(dataset.known.task, dataset.labels[usable]))
+    if strange := _strangers(dataset.known.take(usable), model.task):
+        log.warning("boxes of classes that the model does not know are left out: %s", strange)
     outputs = model.outputs(dataset, usable, device=pick(run.device))
     figures = model.task.evaluate(outputs, values)
     assert isinstance(figures, Measured)
     return figures, checked.audit.rejected
+
+
+def _strangers(targets: Targets, known: Task) -> str:
+    """Return the classes of boxes that a model has not learned, and which may be meant by them."""
+    counts = targets.task.counts(targets.values)
+    others = [name for name, n in counts.items() if n and name not in known.names]
+    found = ", ".join(f"'{name}' (on {counts[name]} pictures)" for name in others)
+    return found and f"{found}.{meant(others, known.names)}"

@@ -174,25 +174,27 @@ def _rounded(points: npt.NDArray[np.float64]) -> list[list[float]]:
     return [[float(v) for v in row] for row in np.round(points / size, 3)]
 
 
-def called(verb: str, data: str, run: Settings) -> Plain:
-    """Return the command, and the line of Python, that a run was asked for by.
+def called(verb: str, data: str | Sequence[str], run: Settings) -> Plain:
+    """Return the command, and the lines of Python, that a run was asked for by.
 
-    Folders are named by their last part: a page may be passed on.
+    Folders are named by their last part: a page may be passed on. ``data`` are the names of one
+    data set, or of several.
     """
+    names = [data] if isinstance(data, str) else list(data)
     rows = table(type(run))
     told = {name: getattr(run, name) for name in rows if name in run.given and name != "resume"}
-    words = ["headstart", verb, data]
+    words = ["headstart", *verb.split(), *names]
     for name, value in told.items():
         option = "--" + name.replace("_", "-")
         if isinstance(value, bool):
             words.append(option if value else f"--no-{option[2:]}")
         else:
             words += [option, _word(value)]
-    keywords = "".join(f", {name}={_python(value)}" for name, value in told.items())
-    return {
-        "command": shell(*words),
-        "python": f"import headstart\n\nheadstart.{verb}({data!r}{keywords})",
-    }
+    given = [*map(repr, names), *(f"{name}={_python(value)}" for name, value in told.items())]
+    room, _, call = verb.rpartition(" ")
+    line = f"from headstart.verbs import {room}" if room else "import headstart"
+    python = f"{line}\n\n{room or 'headstart'}.{call}({', '.join(given)})"
+    return {"command": shell(*words), "python": python}
 
 
 def _passed_on(value: Any) -> Any:
