@@ -26,7 +26,16 @@ import numpy as np
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from headstart.evaluation.luck import Sample, gap, interval, lower
+from headstart.evaluation.luck import (
+    Sample,
+    Spread,
+    gap,
+    interval,
+    lower,
+    spread_of,
+    told,
+    told_apart,
+)
 
 DRAWS, ITEMS = (1, 2, 5, 10), (16, 150, 2000)
 EASE, SUITS = 1.4, 0.7
@@ -135,6 +144,17 @@ def _threshold(law: Law, accuracy: float, parts: np.ndarray, still: float) -> fl
     return low
 
 
+def beside(every: list[Sample], mine: Sample) -> Spread:
+    """Return what the draws of the other strategies say of theirs."""
+    return spread_of(told(one) for one in every if one is not mine)
+
+
+def apart(every: list[Sample], best: Sample, mine: Sample) -> Spread:
+    """Return what the others say of how far differences from the best spread."""
+    others = [one for one in every if one is not best and one is not mine]
+    return spread_of(told_apart(best, one) for one in others)
+
+
 def covered(
     draws: int, items: int, times: int, strategies: int = 2, *, seed: int = 0, law: str = "usual"
 ) -> Found:
@@ -147,10 +167,11 @@ def covered(
         all_ = [Sample(one, trained) for one in right]
         best = max(all_, key=lambda one: one.mean)
         others = strategies - 1
-        found[0] += any(lower(best, one, others) for one in all_ if one is not best)
-        spans = [interval(one) for one in all_]
+        rest = [one for one in all_ if one is not best]
+        found[0] += any(lower(best, one, others, apart(all_, best, one)) for one in rest)
+        spans = [interval(one, spread=beside(all_, one)) for one in all_]
         found[1] += np.mean([low <= accuracy <= high for _, low, high in spans])
-        _, low, high = gap(all_[0], all_[1])
+        _, low, high = gap(*all_[:2], spread=apart(all_, *all_[:2]))
         found[2] += low <= 0 <= high
         found[3] += np.mean([high - low for _, low, high in spans])
     return Found(*(found / times))

@@ -29,8 +29,10 @@ def test_the_spread_of_draws_is_the_one_of_the_analysis_of_variance() -> None:
     table = draws[:, None] + rng.normal(0, 1.0, 300) + rng.normal(0, 0.5, (40, 300))
     rest = table - table.mean(0) - table.mean(1)[:, None] + table.mean()
     within = (rest**2).sum() / (39 * 299)
-    assert luck._between(table) == pytest.approx(table.mean(1).var(ddof=1) - within / 300)
-    assert luck._between(table) == pytest.approx(draws.var(ddof=1), rel=0.1)
+    between, noise = luck._between(table)
+    assert noise == pytest.approx(within / 300)
+    assert between == pytest.approx(table.mean(1).var(ddof=1) - within / 300)
+    assert between == pytest.approx(draws.var(ddof=1), rel=0.1)
 
 
 def test_draws_that_differ_widen_the_interval() -> None:
@@ -77,3 +79,49 @@ def test_intervals_hold_against_simulated_truth(draws: int, items: int) -> None:
     assert found.lower <= 0.05 + 0.033
     assert 0.93 - 0.033 <= found.accuracy <= 0.97 + 0.03
     assert 0.93 - 0.033 <= found.difference <= 1
+
+
+def drawn(spread: float, seed: int, draws: int = 6, items: int = 4000) -> Sample:
+    """A sample of 64 labels whose draws spread so many times as usual about 80 %."""
+    rng = np.random.default_rng(seed)
+    share = 0.8 + spread * luck.USUAL * 0.16 / 8 * rng.standard_normal(draws)
+    return Sample((rng.random((draws, items)) < share[:, None]).astype(float), trained=64)
+
+
+def test_the_draws_of_others_tell_how_far_draws_spread() -> None:
+    wide = luck.spread_of(luck.told(drawn(3.0, seed)) for seed in range(30))
+    usual = luck.spread_of(luck.told(drawn(1.0, seed)) for seed in range(30))
+    assert wide.ratio == pytest.approx(9.0, rel=0.35)
+    assert usual.ratio == pytest.approx(1.0, rel=0.35)
+    assert usual.freedom > 40
+    mine = drawn(1.0, 99, draws=2)
+    alone, known = interval(mine), interval(mine, spread=wide)
+    assert known.high - known.low > 1.5 * (alone.high - alone.low)
+
+
+def test_what_is_lucky_for_both_is_no_luck_of_the_difference() -> None:
+    n = np.arange(2000)
+    share = np.array([0.5, 0.6, 0.7, 0.8, 0.9])[:, None]
+    good, worse = ((n < 2000 * (share - less)) * 1.0 for less in (0.0, 0.05))
+    alone, both = luck.told(Sample(good, 64)), luck.told_apart(Sample(good, 64), Sample(worse, 64))
+    assert alone is not None and both is not None
+    assert alone.ratio > 20 and abs(both.ratio) < 1
+
+
+def test_those_say_nothing_of_draws_that_cannot_know() -> None:
+    few = drawn(3.0, 0, items=16)
+    assert luck.told(drawn(3.0, 0, draws=1)) is None
+    assert luck.told(Sample(few.scores, 64, folds=few.scores.astype(np.int64))) is None
+    told = luck.told(few)
+    assert told is not None and told.freedom < 0.5, "the items' noise hides the draws"
+    same = luck.told(Sample(np.ones((6, 16)), 64))
+    assert same is not None and same.freedom < 0.5
+    assert luck.spread_of([None]) == luck.ALONE
+    assert luck.spread_of([luck.Spread(-50.0, 1000.0)]).ratio == luck.LEAST
+
+
+def test_four_strategies_hold_against_simulated_truth() -> None:
+    found = covered(2, 2000, times=300, strategies=4)
+    twice = covered(5, 2000, times=300, strategies=4, law="twice")
+    assert found.lower <= 0.05 + 0.038 and 0.93 - 0.038 <= found.accuracy <= 1
+    assert twice.lower <= 0.114, "what it was while each strategy was judged alone"

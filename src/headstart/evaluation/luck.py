@@ -11,7 +11,8 @@ one of them is left out). Two things are added, since few draws and few items ar
 
 - what few draws say of their own spread is joined with what draws usually do, as limma does it
   (Smyth 2004, Statistical Applications in Genetics and Molecular Biology 3, 3): `USUAL`, with the
-  weight of `WEIGHT` draws more;
+  weight of `WEIGHT` draws more, and with what the draws of the other strategies beside it say,
+  see `Spread`;
 - shares get Wilson's interval for the number of independent items that would be as sure (Korn and
   Graubard 1998, Survey Methodology 24, 193-201), differences some items on which both sides differ
   (Agresti and Min 2005, Statistics in Medicine 24, 729-740): no interval is without width.
@@ -22,7 +23,7 @@ one of them is left out). Two things are added, since few draws and few items ar
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,6 +48,29 @@ EASED = 4.0
 
 UNSEEN = 0.25
 """Weight of an item each way on which two sides differ, though none was seen."""
+
+
+SHARED = 0.5
+"""Weight of what another strategy's draws say of the spread, beside one's own."""
+
+
+class Spread(NamedTuple):
+    """The variance of draws, in units of the usual one, as others know it.
+
+    Attributes:
+        ratio: what it is taken for.
+        freedom: by how many degrees of freedom that is known.
+    """
+
+    ratio: float
+    freedom: float
+
+
+ALONE = Spread(1.0, WEIGHT)
+"""What is usual, where there are no others."""
+
+LEAST = 0.05
+"""Of the usual variance of draws, the least that others may make of it."""
 
 
 class Interval(NamedTuple):
@@ -79,8 +103,53 @@ class Sample:
         return float(self.scores.mean())
 
 
-def interval(sample: Sample, *, level: float = 0.95) -> Interval:
-    """Return the mean of a sample and its interval.
+def told(sample: Sample, usual: float | None = None) -> Spread | None:
+    """Return what the draws of one strategy say of their spread; None where they say nothing.
+
+    ``usual`` is the usual deviation, where it is not that of `usual_spread`.
+
+    What is left of the variance of D draws once the items' noise is taken off has a deviation of
+    sqrt(2 / (D - 1)) (draws + noise): noise as large as the draws leaves a quarter of what they
+    can tell. It is taken for no less than a quarter of what independent answers would have.
+    """
+    if sample.folds is not None or len(sample.scores) < 2:
+        return None
+    usual = usual_spread(sample) if usual is None else usual
+    if usual <= 0:
+        return None
+    between, noise = _between(sample.scores)
+    least = usual * math.sqrt(max(1, sample.trained)) / (4 * USUAL * sample.scores.shape[1])
+    freedom = (len(sample.scores) - 1) / (1 + max(noise, least) / usual**2) ** 2
+    return Spread(between / usual**2, freedom)
+
+
+def told_apart(best: Sample, mine: Sample) -> Spread | None:
+    """Return what the paired draws of two strategies say of the spread of their difference.
+
+    What is lucky for both is no luck of the difference, so it is not told by either alone.
+    """
+    first, second = paired([best, mine])
+    level = (first.mean + second.mean) / 2
+    n = first.scores.shape[1]
+    eased = (n * min(1.0, max(0.0, level)) + 1) / (n + 2)
+    usual = APART * (eased * (1 - eased) if best.share else max(0.0, 1 - level))
+    apart = Sample(first.scores - second.scores, best.trained, best.share, first.folds)
+    return told(apart, USUAL * usual / math.sqrt(max(1, best.trained)))
+
+
+def spread_of(others: Iterable[Spread | None]) -> Spread:
+    """Return how far draws spread, by what is usual and by what ``others`` say together.
+
+    >>> spread_of([Spread(4.0, 4.0), None, Spread(4.0, 4.0)])
+    Spread(ratio=2.5, freedom=8.0)
+    """
+    known = [ALONE, *(one._replace(freedom=SHARED * one.freedom) for one in others if one)]
+    freedom = sum(one.freedom for one in known)
+    return Spread(max(sum(one.ratio * one.freedom for one in known) / freedom, LEAST), freedom)
+
+
+def interval(sample: Sample, *, level: float = 0.95, spread: Spread = ALONE) -> Interval:
+    """Return the mean of a sample and its interval; ``spread`` is what others say of draws.
 
     >>> one = Sample(np.ones((5, 16)), trained=100)
     >>> [round(x, 2) for x in interval(one)]
@@ -89,19 +158,27 @@ def interval(sample: Sample, *, level: float = 0.95) -> Interval:
     mean, n = sample.mean, sample.scores.shape[1]
     items = _items(sample.scores)
     if not sample.share:
-        variance, freedom = _joined(sample, items, max(0.0, 1 - mean))
+        variance, freedom = _joined(sample, items, max(0.0, 1 - mean), spread)
         half = _critical(freedom, level) * math.sqrt(variance)
         return Interval(mean, mean - half, mean + half)
     eased = (n * min(1.0, max(0.0, mean)) + 2) / (n + 4)
     plain, usual = mean * (1 - mean) / n, eased * (1 - eased)
     apart = items / plain if plain > 0 else 1.0
     apart = (n * apart + EASED) / (n + EASED)
-    variance, freedom = _joined(sample, apart * usual / n, usual)
+    variance, freedom = _joined(sample, apart * usual / n, usual, spread)
     return _wilson(mean, usual / variance, _critical(freedom, level))
 
 
-def gap(best: Sample, mine: Sample, *, level: float = 0.95) -> Interval:
+def gap(
+    best: Sample,
+    mine: Sample,
+    *,
+    level: float = 0.95,
+    spread: Spread = ALONE,
+) -> Interval:
     """Return by how much ``best`` is ahead of ``mine`` on the same draws and items.
+
+    ``spread`` is what others say of how far such differences spread, see `told_apart`.
 
     Raises:
         ValueError: they are not of the same draws and items.
@@ -118,7 +195,8 @@ def gap(best: Sample, mine: Sample, *, level: float = 0.95) -> Interval:
     between = Sample(apart, best.trained, share=best.share, folds=best.folds)
     level_of = (best.mean + mine.mean) / 2
     if not best.share:
-        variance, freedom = _joined(between, _items(apart), APART * max(0.0, 1 - level_of))
+        usual = APART * max(0.0, 1 - level_of)
+        variance, freedom = _joined(between, _items(apart), usual, spread)
         mean = between.mean
     else:
         eased = (n * min(1.0, max(0.0, level_of)) + 1) / (n + 2)
@@ -128,18 +206,36 @@ def gap(best: Sample, mine: Sample, *, level: float = 0.95) -> Interval:
         more = n + 2 * UNSEEN
         mean = float(columns.sum()) / more
         items = (float((columns**2).sum()) + UNSEEN * steady) / more - mean**2
-        variance, freedom = _joined(between, items / (more - 1), APART * eased * (1 - eased))
+        usual = APART * eased * (1 - eased)
+        variance, freedom = _joined(between, items / (more - 1), usual, spread)
     half = _critical(freedom, level) * math.sqrt(variance)
     return Interval(between.mean, mean - half, mean + half)
 
 
-def lower(best: Sample, mine: Sample, others: int) -> bool:
+def lower(
+    best: Sample,
+    mine: Sample,
+    others: int,
+    spread: Spread = ALONE,
+) -> bool:
     """Return whether ``mine`` is lower than ``best``, the best of ``others`` + 1, at 5 %.
 
     The best is only known afterwards, so each of all pairs gets its share of the 5 % (Bonferroni).
     """
     pairs = max(1, others * (others + 1) // 2)
-    return gap(best, mine, level=1 - 0.05 / pairs).low > 0
+    return gap(best, mine, level=1 - 0.05 / pairs, spread=spread).low > 0
+
+
+def usual_spread(sample: Sample) -> float:
+    """Return how far draws of so many labels usually move the mean: their deviation.
+
+    >>> round(usual_spread(Sample(np.tile([1.0, 1.0, 1.0, 0.0], (1, 50)), trained=16)), 3)
+    0.047
+    """
+    n = sample.scores.shape[1]
+    eased = (n * min(1.0, max(0.0, sample.mean)) + 2) / (n + 4)
+    usual = eased * (1 - eased) if sample.share else max(0.0, 1 - sample.mean)
+    return float(USUAL * usual / math.sqrt(max(1, sample.trained)))
 
 
 def paired(samples: Sequence[Sample]) -> list[Sample]:
@@ -163,27 +259,28 @@ def _items(scores: Table) -> float:
     return float(columns.var(ddof=1)) / n if n > 1 else 0.0
 
 
-def _joined(sample: Sample, items: float, usual: float) -> tuple[float, float]:
+def _joined(sample: Sample, items: float, usual: float, spread: Spread) -> tuple[float, float]:
     """Return the variance of the mean, and its degrees of freedom (Satterthwaite 1946)."""
     if sample.folds is not None:
         return _folded(sample, items)
     draws = len(sample.scores)
-    prior = (USUAL * usual) ** 2 / max(1, sample.trained)
-    weight = WEIGHT + draws - 1
-    luck = max(0.0, (WEIGHT * prior + (draws - 1) * _between(sample.scores)) / weight) / draws
+    prior = spread.ratio * (USUAL * usual) ** 2 / max(1, sample.trained)
+    weight = spread.freedom + draws - 1
+    told = spread.freedom * prior + (draws - 1) * _between(sample.scores)[0]
+    luck = max(0.0, told / weight) / draws
     variance = items + luck
     return max(variance, 1e-12), weight * (variance / luck) ** 2 if luck else math.inf
 
 
-def _between(scores: Table) -> float:
-    """Return the variance of draws beyond what their items explain; below 0 by chance."""
+def _between(scores: Table) -> tuple[float, float]:
+    """Return the variance of draws beyond what their items explain, below 0 by chance, and that."""
     draws, n = scores.shape
     if draws < 2 or n < 2:
-        return 0.0
+        return 0.0, 0.0
     rows, columns, mean = scores.mean(axis=1), scores.mean(axis=0), scores.mean()
     rest = scores - rows[:, None] - columns + mean
-    noise = float((rest**2).sum()) / ((n - 1) * (draws - 1))
-    return float(rows.var(ddof=1) - noise / n)
+    noise = float((rest**2).sum()) / ((n - 1) * (draws - 1)) / n
+    return float(rows.var(ddof=1) - noise), noise
 
 
 def _folded(sample: Sample, items: float) -> tuple[float, float]:

@@ -15,7 +15,18 @@ from headstart.cards import Card, Line, Record, Shown
 from headstart.data.dataset import Dataset
 from headstart.evaluation.advice import Advice, Floor, Forecast, Goal
 from headstart.evaluation.forgetting import Lost
-from headstart.evaluation.luck import Interval, Sample, interval, lower, paired
+from headstart.evaluation.luck import (
+    ALONE,
+    Interval,
+    Sample,
+    Spread,
+    interval,
+    lower,
+    paired,
+    spread_of,
+    told,
+    told_apart,
+)
 from headstart.findings import Finding
 from headstart.tasks.answers import Answers
 from headstart.tasks.task import Targets, Task
@@ -284,6 +295,10 @@ def summarise(
     """Yield one row for each number of shots, backbone and strategy, in the order of the runs."""
     share = task.share
     found = samples(runs, share)
+
+    # All labels are one choice: such runs differ in their seeds alone, and say nothing of draws.
+    draws = {cell: told(one) for cell, one in found.items() if cell[2] != "all"}
+
     others = {
         name: samples(runs, share, name)
         for name in (list(runs[0].answers.scores)[1:] if runs else [])
@@ -291,15 +306,21 @@ def summarise(
     for shots in dict.fromkeys(run.shots for run in runs):
         here = {cell: one for cell, one in found.items() if cell[2] == shots}
         best = max(here, key=lambda cell: here[cell].mean)
+        apart = {
+            cell: told_apart(here[best], one)
+            for cell, one in here.items()
+            if shots != "all" and cell != best
+        }
         for cell, one in here.items():
             mine = [run for run in runs if run.cell == cell]
             seconds = float(np.mean([run.seconds for run in mine]))
             lost = [run.lost for run in mine if run.lost]
             figures = {name: interval(group[cell]) for name, group in others.items()}
-            said = "best" if cell == best else verdict(here[best], one, len(here) - 1)
+            about = _but(cell, apart)
+            said = "best" if cell == best else verdict(here[best], one, len(here) - 1, about)
             yield Summary(
                 *cell,
-                *interval(one),
+                *interval(one, spread=_but(cell, draws)),
                 seconds,
                 said,
                 draws=len(one.scores),
@@ -310,13 +331,26 @@ def summarise(
             )
 
 
-def verdict(best: Sample, mine: Sample, others: int = 1) -> str:
+def _but(mine: Cell, known: Mapping[Cell, Spread | None]) -> Spread:
+    """Return what all others say of draws; nothing where those of ``mine`` are one choice."""
+    if mine[2] == "all":
+        return ALONE
+    return spread_of(one for cell, one in known.items() if cell != mine)
+
+
+def verdict(
+    best: Sample,
+    mine: Sample,
+    others: int = 1,
+    spread: Spread = ALONE,
+) -> str:
     """Return whether ``mine`` is lower than ``best``, by the same draws and items.
 
     Args:
         best: scores of the best of ``others`` + 1 strategies.
         mine: scores of one of the others.
         others: how many they are, see `headstart.evaluation.luck.lower`.
+        spread: what others say of how far such differences spread.
     """
     first, second = paired([best, mine])
-    return "lower" if lower(first, second, others) else "not distinguishable"
+    return "lower" if lower(first, second, others, spread) else "not distinguishable"
