@@ -6,6 +6,7 @@ import copy
 import pickle
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -300,6 +301,33 @@ def test_fit_compare_and_audit_hand_them_on(tmp_path: Path, glyph_graph: Path) -
     assert headstart.audit(bars(per_class=20)).to_json()["checks"] == []
     texts = sentences(per_class=20)
     assert "HS008" not in codes(headstart.audit(texts).findings)
+
+
+def test_scores_of_other_tasks_are_called_by_their_names(glyph_graph: Path) -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 255, (40, 8, 8)).astype(np.uint8)
+    number = headstart.fit(from_items(pictures, rng.random(40).tolist()))
+    said = {one.code: one for one in number.findings}
+    assert said["HS001"].message.startswith("8 held-out items tell R² to within ")
+    assert "points" not in said["HS001"].message and "%" not in said["HS009"].message
+    assert re.search(r"^R² is 0\.\d+ on the 32 training items, but -", said["HS009"].message)
+    labels = headstart.fit(from_items(pictures, [[*"abc"[: 1 + i % 3]] for i in range(40)]))
+    told = [one.message for one in labels.findings if one.code == "HS009"]
+    assert all(one.startswith("macro F1 is ") for one in told)
+
+
+def test_too_few_draws_are_said(glyph_graph: Path) -> None:
+    how: dict[str, Any] = {"strategies": "frozen", "backbones": "glyphs", "shots": "2,4"}
+    once = headstart.compare(bars(per_class=20), draws=1, **how)
+    said = next(one for one in once.findings if one.code == "HS015")
+    best = max(row.mean for row in once.summary if row.shots == 2)
+    n = len(once.held_out.targets)
+    eased = (n * best + 2) / (n + 4)  # what is usual: p (1 - p) / sqrt(labels in all)
+    assert said.facts["points"] == pytest.approx(100 * eased * (1 - eased) / 4**0.5)
+    assert said.message.startswith("draws 1: ") and "with 2 labels a class" in said.message
+    for enough in ({"draws": 3}, {"draws": 1, "folds": 3}, {"draws": 1, "shots": "all"}):
+        found = headstart.compare(bars(per_class=20), **how | enough)
+        assert "HS015" not in codes(found.findings), enough
 
 
 def test_data_with_hardly_anything_in_it(tmp_path: Path, glyph_graph: Path) -> None:

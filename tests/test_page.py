@@ -112,6 +112,12 @@ def test_names_of_others_are_escaped() -> None:
     assert "<script>alert(3)" not in fit_page.page(facts, more)
 
 
+def test_a_long_name_breaks_between_its_words() -> None:
+    page = made(["american_staffordshire_terrier", "<b>_bees"], "fit")
+    assert "<strong>american_<wbr>staffordshire_<wbr>terrier</strong>" in page
+    assert "<strong>&lt;b&gt;_<wbr>bees</strong>" in page
+
+
 def test_chinese() -> None:
     for kind in ("fit", "comparison"):
         page = made(NAMES, kind, "zh")
@@ -124,11 +130,21 @@ def test_chinese() -> None:
 
 
 def test_what_checks_and_advice_say_has_a_translation() -> None:
-    from headstart.checks import copies, held_out, inputs, label_errors, labels, shift, shortcuts
+    from headstart.checks import (
+        copies,
+        draws,
+        held_out,
+        inputs,
+        label_errors,
+        labels,
+        shift,
+        shortcuts,
+    )
     from headstart.evaluation import choosing
 
+    of_checks = (copies, draws, held_out, inputs, label_errors, labels, shift, shortcuts)
     templates = set()
-    for module in (choosing, copies, held_out, inputs, label_errors, labels, shift, shortcuts):
+    for module in (choosing, *of_checks):
         for constant in _strings(module.__file__):
             if len(constant) > 40 and fields(constant):
                 templates.add(constant)

@@ -23,6 +23,7 @@ TITLES = {
     "HS012": "Texts that were cut off",
     "HS013": "Very uneven classes",
     "HS014": "The same content with different labels",
+    "HS015": "Too few draws to show their luck",
 }
 """What each code is about; `docs/checks.md` has a section for each."""
 

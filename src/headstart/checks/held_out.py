@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from headstart.findings import Finding, finding
 from headstart.tasks.intervals import wilson
+from headstart.tasks.shown import named
+from headstart.tasks.task import Task
 
 WIDEST = 0.05
 """Half of the interval that a score may have before the held-out set is called too small."""
@@ -18,11 +20,12 @@ OFF = 0.03
 """By how much stated probabilities must be off to be said."""
 
 
-def small(n: int, interval: Sequence[float | None]) -> Finding | None:
+def small(n: int, interval: Sequence[float | None], task: Task | None = None) -> Finding | None:
     """Return that ``n`` held-out items do not tell a score well enough, and how many would.
 
     An interval narrows with the root of the number of items, so the number that is needed for
-    half of it to be `WIDEST` is n (half / `WIDEST`)^2.
+    half of it to be `WIDEST` is n (half / `WIDEST`)^2. Shares are told in points, other scores of
+    a ``task`` as they are.
 
     >>> small(100, (0.81, 0.93)).facts["needed"]
     150
@@ -36,6 +39,17 @@ def small(n: int, interval: Sequence[float | None]) -> Finding | None:
     if half <= WIDEST:
         return None
     needed = math.ceil(n * (half / WIDEST) ** 2 / 10 - 1e-9) * 10
+    if task is not None and not task.share:
+        return finding(
+            "HS001",
+            "{n} held-out items tell {score} to within {half:.2f} only: what lies closer than that "
+            "cannot be told apart. For {widest:.2f} about {needed} are needed.",
+            n=n,
+            score=named(task.score),
+            half=half,
+            widest=WIDEST,
+            needed=needed,
+        )
     return finding(
         "HS001",
         "{n} held-out items tell the score to within {half:.1f} points only: what lies closer than "
@@ -48,11 +62,23 @@ def small(n: int, interval: Sequence[float | None]) -> Finding | None:
 
 
 def by_heart(
-    trained: float, n_train: int, value: float, interval: Sequence[float]
+    trained: float, n_train: int, value: float, interval: Sequence[float], task: Task | None = None
 ) -> Finding | None:
     """Return that training items are answered far better than others, beyond all luck."""
     if trained - interval[1] <= GAP:
         return None
+    if task is not None and task.score != "accuracy":
+        return finding(
+            "HS009",
+            "{score} is {trained} on the {n} training items, but {value} on the held-out ones "
+            "({high} at most): much is learned by heart. More labels help most; else a strategy "
+            "that trains less, or stronger --augment.",
+            score=named(task.score),
+            trained=task.shown(trained),
+            n=n_train,
+            value=task.shown(value),
+            high=task.shown(interval[1]),
+        )
     return finding(
         "HS009",
         "{trained:.1f} % of the {n} training items are answered right, but {value:.1f} % of the "

@@ -20,7 +20,7 @@ from headstart.errors import UsageError
 from headstart.findings import Finding
 from headstart.tasks.heads import OWN, out_of_fold
 from headstart.tasks.solvers import softmax
-from headstart.tasks.task import Figures, Indices, Targets
+from headstart.tasks.task import Figures, Indices, Targets, Task
 
 MANY, CLOSED = 200, "ridge"
 """Classes beyond which the folds of likely label errors are answered by a head in closed form: a
@@ -118,6 +118,7 @@ def of_counts(
 def of_fit(
     figures: Figures,
     *,
+    task: Task | None = None,
     trained: float | None = None,
     n_train: int = 0,
     history: Sequence[dict[str, float]] = (),
@@ -126,16 +127,17 @@ def of_fit(
 
     Args:
         figures: on the held-out items.
+        task: what was predicted; classes without.
         trained: the score on the training items, where it is known.
         n_train: how many those are.
         history: one row an epoch.
     """
     value, interval = figures.value, figures.interval
-    heart = held_out.by_heart(trained, n_train, value, interval) if trained is not None else None
+    heart = trained is not None and held_out.by_heart(trained, n_train, value, interval, task)
     bins: list[dict[str, float]] = figures.to_json().get("reliability", [])
     return found_in(
         [
-            held_out.small(figures.n, interval),
+            held_out.small(figures.n, interval, task),
             heart or held_out.turned(history),
             held_out.lying(bins),
         ]

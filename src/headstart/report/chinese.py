@@ -193,6 +193,10 @@ CHINESE: dict[str, str] = {
     "{time} in all.": "共计 {time}。",
     "{name} learned from {known}.": "{name} 学习自 {known}。",
     "unknown data": "未知数据",
+    "nothing": "零（随机权重）",
+    "what its model card says": "其模型卡所述数据",
+    "what its model card in timm says": "其 timm 模型卡所述数据",
+    "printed glyphs (fonts shipped with matplotlib)": "印刷字形（matplotlib 自带字体）",
     "Licence: {licence}.": "许可证：{licence}。",
     "search": "搜索",
     "copy": "复制",
@@ -212,10 +216,27 @@ CHINESE: dict[str, str] = {
     "Texts that were cut off": "被截断的文本",
     "Very uneven classes": "类别极不均衡",
     "The same content with different labels": "内容相同而标签不同",
+    "Too few draws to show their luck": "抽取次数太少，看不出抽样的运气",
+    "draws {draws}: that does not show how far a score moves from one choice of the labels to the "
+    "next. The intervals take for it what is usual, {points:.1f} points with {shots} labels a "
+    "class; where it is more, they and the verdicts are too sure. --draws 5 measures it.": (
+        "只抽取了 {draws} 次：看不出换一批标注样本时得分会变动多少。区间采用了通常的值（每类 {shots} 个标注时为 "
+        "{points:.1f} 个百分点）；若实际变动更大，区间与结论就过于肯定。--draws 5 可实测。"
+    ),
     "{n} held-out items tell the score to within {half:.1f} points only: what lies closer than that "
     "cannot be told apart. For {widest:.0f} points about {needed} are needed.": (
         "{n} 个留出样本只能把得分确定到 ±{half:.1f} 个百分点；更小的差别无法分辨。要达到 ±{widest:.0f} 个百分点，"
         "约需 {needed} 个。"
+    ),
+    "{n} held-out items tell {score} to within {half:.2f} only: what lies closer than that cannot "
+    "be told apart. For {widest:.2f} about {needed} are needed.": (
+        "{n} 个留出样本只能把 {score} 确定到 ±{half:.2f}；更小的差别无法分辨。要达到 ±{widest:.2f}，约需 {needed} 个。"
+    ),
+    "{score} is {trained} on the {n} training items, but {value} on the held-out ones ({high} at "
+    "most): much is learned by heart. More labels help most; else a strategy that trains less, or "
+    "stronger --augment.": (
+        "{score} 在 {n} 个训练样本上为 {trained}，而在留出样本上仅为 {value}（至多 {high}）：多为死记硬背。"
+        "增加标注最有效；否则换训练更少的策略，或加强 --augment。"
     ),
     "{n} of {of} classes have no held-out item ({shown}): nothing is known of how well they are "
     "answered, and the figures say nothing of them.": (

@@ -76,7 +76,8 @@ def classes(view: View, rows: Sequence[Facts]) -> str:
     if not rows:
         return ""
     blocks = [
-        f"<div><strong>{escape(row['name'])}</strong>"
+        # A long name breaks between its words.
+        f"<div><strong>{escape(row['name']).replace('_', '_<wbr>')}</strong>"
         f'<div class="counts">{view.t("{n} to train, {m} held out", n=row["train"], m=row["held"])}'
         f"</div>{_examples(view, row['items'])}</div>"
         for row in rows

@@ -17,6 +17,7 @@ from headstart.backbones.entry import Entry
 from headstart.backbones.usual import usual
 from headstart.boundary.affordable import affordable
 from headstart.boundary.extract import look, needed
+from headstart.checks.draws import few_draws
 from headstart.checks.held_out import small
 from headstart.checks.run import BY_COUNTS, found_in, of_counts, of_split
 from headstart.compute.device import pick
@@ -167,11 +168,11 @@ def _design(dataset: Dataset, found: Audit, run: Comparing) -> Design:
         made = folded(dataset, found.usable, n, run.draws, run.seed)
         if run.folds is None:
             log.info(
-                "%d items without a split: each is held out once, in %d folds, %d times over "
-                "(folds=0 holds out a share instead)",
+                "%d items without a split: each is held out once, in %d folds%s (folds=0 holds out "
+                "a share instead)",
                 len(found.usable),
                 n,
-                run.draws,
+                f", {run.draws} times over" if run.draws > 1 else "",
             )
         return made
     parts = split(dataset, found.usable, val=run.val, seed=run.seed)
@@ -257,12 +258,11 @@ def _checked(
 
 
 def _carried(result: Comparison) -> list[Finding]:
-    """Return that the held-out items do not tell the best score well enough."""
+    """Return that the held-out items, or the draws, do not tell a score well enough."""
     if not result.kind.share or not result.runs:
         return []
     n, best = len(result.held_out.targets), max(row.mean for row in result.summary)
-    said = small(n, wilson(best * n, n))
-    return [said] if said else []
+    return found_in([small(n, wilson(best * n, n)), few_draws(result.runs)])
 
 
 def usual_workers(device: str) -> int:

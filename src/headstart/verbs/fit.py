@@ -225,9 +225,8 @@ def _checked(made: Fit, features: Features | None) -> Fit:
         some = parts.train[:: max(1, len(parts.train) // SEEN)]
         outputs = model.outputs(made.dataset, some, features=features)
         learned = model.task.value(outputs, made.dataset.labels[some])
-    figures = of_fit(
-        made.evaluation, trained=learned, n_train=len(parts.train), history=made.fitted.history
-    )
+    known: Any = {"n_train": len(parts.train), "history": made.fitted.history}
+    figures = of_fit(made.evaluation, task=model.task, trained=learned, **known)
     return replace(made, findings=found_in([*found, *figures]))
 
 
