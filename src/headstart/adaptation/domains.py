@@ -128,11 +128,20 @@ def domains(source: Audit, target: Audit, run: Adapting, notes: list[str]) -> Do
     theirs = _parts(target, run)
     if target.dataset.targets is not None:
         target, theirs = _shared(source.dataset, target, theirs, notes)
+        _note_fewer(target.dataset, theirs.train, run.target_labels or 0, notes)
     elif run.target_labels:
         raise UsageError("target_labels asks for labels, and the target has none.")
     theirs = theirs._replace(train=_limited(ours, theirs.train, run.seed, notes))
     _note_copies(source, target, notes)
     return Domains(*_with_columns(source, target, ours.train), ours, theirs)
+
+
+def _note_fewer(target: Dataset, train: Indices, wanted: int, notes: list[str]) -> None:
+    """Note of which classes the target has fewer labels than were asked for."""
+    counts = target.known.task.counts(target.known.values[train])
+    fewer = [f"{name} ({n})" for name, n in counts.items() if n < wanted]
+    if fewer:
+        say(notes, f"target_labels {wanted}: fewer are there, all are used: {_few(fewer)}")
 
 
 def _with_columns(source: Audit, target: Audit, train: Indices) -> tuple[Audit, Audit]:

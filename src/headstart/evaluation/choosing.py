@@ -12,6 +12,7 @@ from headstart.evaluation.belief import belief
 from headstart.evaluation.bias import Corrected, corrected
 from headstart.evaluation.luck import Sample, gap, paired
 from headstart.evaluation.runs import Cell, Run, samples
+from headstart.tasks.shown import named
 from headstart.tasks.task import Task
 from headstart.wording import Said, joined
 
@@ -108,7 +109,7 @@ def advise(
             "Take {strategy} on {backbone}: expect {score} {share} (95 %: {span}) at {time} a fit",
             strategy=strategy,
             backbone=backbone,
-            score=task.score.replace("_", " "),
+            score=named(task.score),
             share=task.shown(found.estimate),
             span=task.shown_span(found.low, found.high),
             time=_seconds(choice.seconds),

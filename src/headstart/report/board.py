@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from headstart.tasks.shown import named
 from headstart.visible import visible
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def standing(result: Comparison, left: float | None, *, wide: bool, most: int) -
     """
     rows = sorted(result.summary, key=lambda row: (-row.trained, -row.mean))
     several = len({row.backbone for row in rows}) > 1
-    score = result.score.replace("_", " ")
+    score = named(result.score)
     columns = {
         "shots": wide,
         "backbone": several,

@@ -102,7 +102,8 @@ def _left_out(result: Comparison) -> None:
     for floor in result.floors:
         span = result.kind.shown_span(floor.low, floor.high)
         name = f"{floor.name} on {floor.backbone}" if floor.backbone else floor.name
-        say(f"floor, {floor.shots}: {name} {result.kind.shown(floor.mean)} ({span})")
+        labels = "all labels" if floor.shots == "all" else f"{floor.shots} {result.kind.shots}"
+        say(f"floor with {labels}: {name} {result.kind.shown(floor.mean)} ({span})")
     ran = {run.cell for run in result.runs}
     _cells("stopped, could hardly be the best any more", result.stopped & ran)
     _cells("left out, could not be told from the best", result.stopped - ran)

@@ -100,7 +100,8 @@ def _against_labels(task: Task, found: dict[str, Any]) -> None:
     )
     for shots, one in found["with_labels"].items():
         more = f"{task.shown(one['accuracy'])} (95 %: {task.shown_span(*one['interval'])})"
-        say(f"with {shots} labelled target items a class it would be {more}")
+        items = f"{shots} labelled target item{'s' * (shots != '1')} a class"
+        say(f"with {items} it would be {more}")
 
 
 def evaluation(task: Task, found: Evaluated) -> None:

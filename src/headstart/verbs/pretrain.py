@@ -103,7 +103,8 @@ def autoencoder(data: Any, run: PretrainingAutoencoder) -> dict[str, Any]:
     _, channels, high, wide = target(torch.zeros(1, p.channels, *p.size)).shape
     made = work.trained(partial(Denoising, noise=run.noise, shape=(channels, high, wide)))
     share = explained(made.backbone, made.modules["decoder"], [_pixels(b) for b in made.held])
-    check = f"of the variance of {len(work.held)} pictures not trained on {share:.1%} is put right"
+    right = f"{share:.1%} is put right" if share > 0 else "nothing is put right; try more --epochs"
+    check = f"of the variance of {len(work.held)} pictures not trained on {right}"
     return made.kept(check) | {"explained": share}
 
 
@@ -257,11 +258,17 @@ def _items(data: Any, run: Learning, kind: str) -> Dataset:
         found = replace(data, targets=None)
     else:
         columns = getattr(run, "text_column", None)
-        reading = Reading.of({"labelled": False, "kind": kind, "text_column": columns})
+        # A folder says by itself what it holds; a list of strings may be of texts or of paths.
+        told = None if isinstance(data, str | Path) and Path(data).is_dir() else kind
+        reading = Reading.of({"labelled": False, "kind": told, "text_column": columns})
         found = given(data, None, reading)
     if found.kind != kind:
-        raise UsageError(f"{found.root} holds {found.kind}s, but this is for {kind}s.")
-    log.info("%d %ss; their labels, if there are any, are not looked at", len(found), kind)
+        other = {"image": "autoencoder", "text": "masked"}[found.kind]
+        raise UsageError(
+            f"{found.root} holds {found.kind}s, but this is for {kind}s; see headstart pretrain "
+            f"{other}."
+        )
+    log.info("items: %d %ss; labels, if there are any, are not looked at", len(found), kind)
     return found
 
 

@@ -42,6 +42,9 @@ _MOST = 100_000
 
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")
 
+NO_LABEL = "no label"
+"""Why a row whose label is an empty cell is left out."""
+
 
 class _Column:
     """A column of few different texts as numbers; -1 where a cell is missing or blank."""
@@ -180,7 +183,7 @@ def _part(
     cells = keep(_passing(table, chosen, labels, splits, beside))
     found = contents(table, chosen.kind, chosen.content, cells, pictures)
     codes = labels.codes()
-    found.why.update((int(position), "no label") for position in np.flatnonzero(codes < 0))
+    found.why.update((int(position), NO_LABEL) for position in np.flatnonzero(codes < 0))
     good = np.ones(len(codes), np.bool_)
     good[list(found.why)] = False
     kept = np.flatnonzero(good)
@@ -208,6 +211,10 @@ def _together(parts: Sequence[_Part], chosen: Chosen, root: Path, task: str | No
     codes = [np.array([index[name] for name in part.values])[part.labels] for part in parts]
     where, rows = _where(root, chosen.label), len(names) + len(rejected)
     targets, faults = read_targets(Cells([*index], np.concatenate(codes), where, rows), task)
+    blank = sum(one.reason == NO_LABEL for one in rejected)
+    if task is None and targets.task.blank is not None and blank:
+        said = "%s: %d empty cells are left out; with --task %s they say that no label applies"
+        log.info(said, where, blank, targets.task.name)
     splits = [part.splits for part in parts]
     whole = Dataset(
         kind=chosen.kind,
