@@ -7,16 +7,19 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import headstart
 from adversary.mutations import mutated
 from adversary.watching import WATCH
 from conftest import bars, save_bars, sentences
+from headstart.cli import app
 from headstart.data.injected import Beside, learn, vector
 from headstart.data.texts.glove import read_glove
 from headstart.detection.audit import check
@@ -26,7 +29,7 @@ from headstart.pretraining.kept import Place
 from headstart.settings.table import Placed
 from headstart.settings.taking import takes
 from headstart.store import home
-from headstart.verbs import pretrain
+from headstart.verbs import detect, pretrain
 from test_boxes import coco
 
 CELLS = (
@@ -247,3 +250,15 @@ def test_where_no_backbone_can_be_written_is_said_before_the_work(tmp_path: Path
     with pytest.raises(DataError):
         pretrain.supervised("/no/such/data", name="x", out=tmp_path / "new")
     assert not (tmp_path / "new").exists(), "nothing was made for it"
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_where_no_picture_could_be_searched_the_exit_code_says_so(
+    more: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [{"item": "x.png", "error": "no such file"}]
+    monkeypatch.setattr(detect, "finder", lambda bundle: SimpleNamespace(task=None))
+    monkeypatch.setattr(detect, "stream", lambda **given: iter(answers))
+    done = CliRunner().invoke(app, ["detect", "predict", "model", "x.png", *more])
+    assert done.exit_code == 1 and "nothing could be answered" in done.stderr
+    assert not more or json.loads(done.stdout) == {"predictions": answers}
