@@ -149,14 +149,12 @@ def gif_closed(picture: Image.Image, chance: np.random.Generator) -> bytes:
     return content[: at + left] + b"\0\x3b"
 
 
-def gif_short(picture: Image.Image, chance: np.random.Generator) -> bytes:
-    """A stream that ends as it should, after half of the rows that the file states."""
-    width, height = picture.size
-    content = bytearray(saved(picture.convert("P").crop((0, 0, width, height // 2)), "GIF"))
-    frame = content.index(b"\x2c\0\0\0\0", 13)
-    for at in (8, frame + 7):
-        content[at : at + 2] = height.to_bytes(2, "little")
-    return bytes(content)
+def gif_zeroed(picture: Image.Image, chance: np.random.Generator) -> bytes:
+    """Zeros where the frame's data begin: they read as no data, and the picture as a flat one."""
+    content = saved(picture.convert("P"), "GIF")
+    at = content.index(b"\x2c\0\0\0\0", 13)
+    at += 10 + (3 << ((content[at + 9] & 7) + 1) if content[at + 9] & 128 else 0)
+    return content[:at] + bytes(60) + content[at + 60 :]
 
 
 def gif_cut(picture: Image.Image, chance: np.random.Generator) -> bytes:
@@ -195,7 +193,7 @@ KINDS: dict[str, Damage] = {
     "WebP without loss, half of it zeros": partial(webp_zero_filled, lossless=True),
     "GIF cut": gif_cut,
     "GIF cut and closed": gif_closed,
-    "GIF with half of its rows": gif_short,
+    "GIF, its data begin with zeros": gif_zeroed,
 }
 """27 ways."""
 
