@@ -9,6 +9,7 @@ from torch import nn
 from headstart.backbones import surgery, vision
 from headstart.backbones.build import check_size
 from headstart.backbones.registry import resolve
+from headstart.backbones.weights import fill
 from headstart.data.pictures.images import Preprocess
 from headstart.errors import BackboneError
 
@@ -126,6 +127,17 @@ def test_a_head_may_be_a_convolution() -> None:
         assert backbone(torch.zeros(2, 64, 64, 3, dtype=torch.uint8)).shape == (2, 512)
     with pytest.raises(LookupError, match="no layer that could be its head"):
         surgery.find_head(nn.Sequential(nn.ReLU()))
+
+
+def test_modules_that_ask_for_their_version_can_be_filled() -> None:
+    net = vision.build(small("torchvision:mnasnet0_5")).net
+    name, weight = next(iter(net.named_parameters()))
+    with pytest.raises(ValueError, match="version"):
+        net.load_state_dict({name: weight.detach()}, strict=False)
+    rest = {key: value.clone() for key, value in net.state_dict().items() if key != name}
+    fill(net, {name: torch.full_like(weight, 0.5)})
+    assert (weight == 0.5).all()
+    assert all(torch.equal(net.state_dict()[key], value) for key, value in rest.items())
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5, 13])

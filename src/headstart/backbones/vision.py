@@ -11,7 +11,7 @@ from headstart.backbones import surgery
 from headstart.backbones.blocks import Backbone, Normalise
 from headstart.backbones.entry import Entry
 from headstart.backbones.known import Known
-from headstart.backbones.weights import tensors_of
+from headstart.backbones.weights import fill, tensors_of
 from headstart.data.pictures.images import Preprocess
 from headstart.errors import BackboneError
 
@@ -116,4 +116,4 @@ def _load(net: nn.Module, entry: Entry, tensors: dict[str, torch.Tensor]) -> Non
             f"tensors differ ({shown}). Check 'library' and 'architecture' in the JSON beside it."
         )
     fitting = {k: v for k, v in tensors.items() if k in own and v.shape == own[k]}
-    net.load_state_dict(fitting, strict=False)
+    fill(net, fitting)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from headstart.backbones.entry import Entry
 from headstart.errors import BackboneError
@@ -25,6 +26,17 @@ def tensors_of(entry: Entry) -> dict[str, Tensor]:
         for name, value in read_tensors([Path(str(entry.weights))]).items()
         if name.startswith(entry.prefix)
     }
+
+
+def fill(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give ``net`` these tensors of its own, by name; the others stay as they are.
+
+    The versions of modules, which some libraries ask for, are in a state dict and in no file of
+    safetensors; they are the network's own.
+    """
+    own = net.state_dict()
+    own.update(tensors)
+    net.load_state_dict(own)
 
 
 def old_head(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from headstart.backbones.blocks import Backbone
+from headstart.backbones.weights import fill
 
 State = dict[str, Tensor]
 
@@ -32,7 +33,7 @@ class Snapshots:
 
     def put_back(self, state: State) -> None:
         """Give backbone and head what `take` returned."""
-        self.backbone.net.load_state_dict(within("net", state), strict=False)
+        fill(self.backbone.net, within("net", state))
         self.head.load_state_dict(within("head", state))
 
 
