@@ -51,6 +51,19 @@ def between(
         high: where to stop; None for the features.
         fill: number in the tensors that stand in; None for whatever memory holds.
     """
+    with _alone(net):  # what is replaced is looked at first, too
+        return _between(net, run, cut, x, low, high, fill)
+
+
+def _between(
+    net: nn.Module,
+    run: Run,
+    cut: Cut,
+    x: Any,
+    low: Boundary | None,
+    high: Boundary | None,
+    fill: float | None,
+) -> Any:
     hidden, mask = x if isinstance(x, tuple) else (x, None)
     forwards: dict[str, Callable[..., Any]] = {}
     if low is not None:
@@ -66,7 +79,7 @@ def between(
         )
     if high is not None:
         forwards[high.path] = _stopped(high)
-    with _alone(net), _replaced(net, forwards):
+    with _replaced(net, forwards):
         try:
             return run(net, x)
         except _Reached as reached:
