@@ -6,8 +6,8 @@ Scenes of 96 x 96 grey pixels are drawn here from MNIST: 1 to 6 digits of 14 to 
 overlap a little, on noise with strokes and pieces of digits as clutter. 200 to train on, drawn from
 MNIST's training digits, 200 to test on, from its test digits. The backbone is `glyphs`, first
 fitted to 2,000 single MNIST digits (`fit --strategy warm`); from scratch it is the same network
-with random weights (`--strategy scratch`). Both detectors take the same number of steps. OUT gets
-the scenes, the bundles and the curves.
+with random weights (`--strategy scratch`). Both detectors train all blocks for the same number of
+steps. OUT gets the scenes, the bundles and the curves.
 """
 
 import argparse
@@ -158,7 +158,7 @@ def main() -> None:
     told = parser.parse_args()
     scenes = draw(told.out / "scenes")
     name = pretrained(told.out)
-    ways = {"digits before": {"backbone": name}}
+    ways = {"digits before": {"backbone": name, "strategy": "warm"}}
     ways |= {"from scratch": {"backbone": "glyphs", "strategy": "scratch"}}
     found: dict[str, list[list[float]]] = {way: [] for way in ways}
     for seed in map(int, told.seeds.split(",")):
