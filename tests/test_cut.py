@@ -185,3 +185,23 @@ def test_texts_of_other_lengths_and_batches(length: int) -> None:
     for k in range(backbone.n_blocks + 1):
         again = backbone.forward_from(backbone.forward_to((ids, mask), k), k)
         torch.testing.assert_close(again, whole)
+
+
+def test_threads_that_run_parts_of_one_network_wait_for_each_other() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    backbone = vision.build(resolve("glyphs"))
+    x = torch.randint(0, 256, (2, 32, 32, 1), dtype=torch.uint8)
+    with torch.inference_mode():
+        start = backbone.start(x)
+        marks = range(backbone.n_blocks + 1)
+        wanted = [backbone.forward_between(start, 0, k) for k in marks]
+
+    def step(number: int) -> bool:
+        k = number % backbone.n_blocks
+        with torch.inference_mode():
+            found = backbone.forward_between(wanted[k], k, k + 1)
+        return found.shape == wanted[k + 1].shape and torch.allclose(found, wanted[k + 1])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(step, range(60)))
