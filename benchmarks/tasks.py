@@ -192,9 +192,9 @@ def main() -> None:
             measure("labels", pacs(folder / "labels"), lambda d, t: pixels(d, 32), macro_f1,
                     backbone="mobilenet_v2", options=(small, {**small, "epochs": 5}))  # fmt: skip
         if "stars" in wanted:
-            short = {"max_length": 128}
+            long = {"max_length": 256}
             measure("stars", stars(folder / "stars"), words, r2, task="number",
-                    backbone="minilm", options=(short, {**short, "epochs": 3}))  # fmt: skip
+                    backbone="minilm", options=(long, {**long, "epochs": 5, "batch": 16}))  # fmt: skip
 
 
 if __name__ == "__main__":
