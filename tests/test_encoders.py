@@ -306,6 +306,7 @@ def test_names_lead_to_folders(folders: dict[str, Path], monkeypatch) -> None:
         asked.append({"name": name, **options})
         return str(folders["bert"])
 
+    monkeypatch.setattr(huggingface, "unreachable", str)
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert huggingface.locate("hf:someone/bert") == folders["bert"]
     assert [call["name"] for call in asked] == ["someone/bert"]
@@ -315,8 +316,9 @@ def test_names_lead_to_folders(folders: dict[str, Path], monkeypatch) -> None:
 
 def test_offline_the_error_says_what_was_looked_for(monkeypatch) -> None:
     def download(name: str, **options) -> str:
-        raise ConnectionError("no route to host")
+        raise ConnectionError("not among what is kept")
 
+    monkeypatch.setattr(huggingface, "unreachable", lambda: "no route to host")
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     with pytest.raises(BackboneError) as caught:
         huggingface.locate("hf:someone/bert")

@@ -18,6 +18,7 @@ from headstart.data.folders import read_folders
 from headstart.errors import DataError, UsageError
 from headstart.report import comparison_tables, tables
 from headstart.report.terminal import narrow
+from headstart.tasks.classes import Classes
 
 
 @pytest.fixture
@@ -242,11 +243,13 @@ def test_transfer_by_itself_looks_at_what_it_is_asked_for(glyph_graph: Path) -> 
     assert set(asked) == {70, 71}
 
 
-def test_training_that_stops_early_says_so(said: pytest.LogCaptureFixture) -> None:
-    data = bars(per_class=40)
-    rng = np.random.default_rng(0)
-    mixed = headstart.read([data.content(i) for i in range(80)], rng.permutation(data.labels))
-    headstart.fit(mixed, backbone="glyphs", strategy="warm", epochs=12)
+def test_training_that_stops_early_says_so(
+    said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worse = iter(range(99))
+    rows = ({"selection_loss": float(k), "selection_accuracy": 0.5} for k in worse)
+    monkeypatch.setattr(Classes, "judge", lambda *_: next(rows))
+    headstart.fit(bars(per_class=40), backbone="glyphs", strategy="warm", epochs=12)
     assert "the loss on the inner part no longer falls" in said.text
 
 

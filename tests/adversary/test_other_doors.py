@@ -29,6 +29,7 @@ from headstart.pretraining.kept import Place
 from headstart.settings.table import Placed
 from headstart.settings.taking import takes
 from headstart.store import home
+from headstart.tasks.boxes import Boxes
 from headstart.verbs import detect, pretrain
 from test_boxes import coco
 
@@ -257,7 +258,7 @@ def test_where_no_picture_could_be_searched_the_exit_code_says_so(
     more: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [{"item": "x.png", "error": "no such file"}]
-    monkeypatch.setattr(detect, "finder", lambda bundle: SimpleNamespace(task=None))
+    monkeypatch.setattr(detect, "finder", lambda bundle: SimpleNamespace(task=Boxes(("a",))))
     monkeypatch.setattr(detect, "stream", lambda **given: iter(answers))
     done = CliRunner().invoke(app, ["detect", "predict", "model", "x.png", *more])
     assert done.exit_code == 1 and "nothing could be answered" in done.stderr

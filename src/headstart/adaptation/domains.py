@@ -138,7 +138,11 @@ def domains(source: Audit, target: Audit, run: Adapting, notes: list[str]) -> Do
 
 def _note_fewer(target: Dataset, train: Indices, wanted: int, notes: list[str]) -> None:
     """Note of which classes the target has fewer labels than were asked for."""
-    counts = target.known.task.counts(target.known.values[train])
+    values = target.known.values[train]
+    known = (
+        (values >= 0).reshape(len(values), -1).all(axis=1)
+    )  # others are of no class of the source
+    counts = target.known.task.counts(values[known])
     fewer = [f"{name} ({n})" for name, n in counts.items() if n < wanted]
     if fewer:
         say(notes, f"target_labels {wanted}: fewer are there, all are used: {_few(fewer)}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from headstart.cli.arguments import BOXES, BUNDLE, ITEMS
 from headstart.cli.door import command, detect_app, emit
 from headstart.errors import HeadstartError
+
+if TYPE_CHECKING:
+    from headstart.tasks.boxes import Boxes
 
 
 @command("detect fit", detect_app, data=BOXES)
@@ -27,11 +30,9 @@ def detect_fit(as_json: bool, given: dict[str, Any]) -> None:
 def detect_predict(as_json: bool, given: dict[str, Any]) -> None:
     """Find things in files and folders of pictures that the model has not seen."""
     from headstart.report import tables
-    from headstart.tasks.boxes import Boxes
     from headstart.verbs.detect import finder, stream
 
-    task, answers = finder(given["bundle"]).task, stream(**given)
-    assert isinstance(task, Boxes)
+    task, answers = cast("Boxes", finder(given["bundle"]).task), stream(**given)
     if as_json:
         found = list(answers)
         emit({"predictions": found})
