@@ -91,9 +91,10 @@ def main() -> None:
             sum(one for one, _ in pairs) / len(pairs),
             mean_interval([one for _, one in pairs]),
         )
+        span = f"95 %: {100 * low:.1f} to {100 * high:.1f}; {len(pairs)} seeds"
         print(
             f"{row:13} accuracy {100 * accuracy:5.1f}, lost {100 * mean:5.1f} points "
-            f"(95 %: {100 * low:.1f} to {100 * high:.1f}; {len(pairs)} seeds)"
+            f"({span if len(pairs) > 1 else 'one seed'})"
         )
 
 
