@@ -52,38 +52,26 @@ def between(
         fill: number in the tensors that stand in; None for whatever memory holds.
     """
     with _alone(net):  # what is replaced is looked at first, too
-        return _between(net, run, cut, x, low, high, fill)
-
-
-def _between(
-    net: nn.Module,
-    run: Run,
-    cut: Cut,
-    x: Any,
-    low: Boundary | None,
-    high: Boundary | None,
-    fill: float | None,
-) -> Any:
-    hidden, mask = x if isinstance(x, tuple) else (x, None)
-    forwards: dict[str, Callable[..., Any]] = {}
-    if low is not None:
-        length = None if mask is None else mask.shape[1]
-        given = low.inside(hidden)
-        stand_in = _StandIn(given, len(hidden), length, fill)
-        forwards = {path: _returning(iter(made), stand_in) for path, made in low.below.items()}
-        forwards[low.path] = _entered(net.get_submodule(low.path).forward, low.slot, given)
-        x = (
-            hidden.new_empty(len(hidden), *cut.size)
-            if mask is None
-            else (torch.zeros_like(mask), mask)
-        )
-    if high is not None:
-        forwards[high.path] = _stopped(high)
-    with _replaced(net, forwards):
-        try:
-            return run(net, x)
-        except _Reached as reached:
-            return reached.value if mask is None else (reached.value, mask)
+        hidden, mask = x if isinstance(x, tuple) else (x, None)
+        forwards: dict[str, Callable[..., Any]] = {}
+        if low is not None:
+            length = None if mask is None else mask.shape[1]
+            given = low.inside(hidden)
+            stand_in = _StandIn(given, len(hidden), length, fill)
+            forwards = {path: _returning(iter(made), stand_in) for path, made in low.below.items()}
+            forwards[low.path] = _entered(net.get_submodule(low.path).forward, low.slot, given)
+            x = (
+                hidden.new_empty(len(hidden), *cut.size)
+                if mask is None
+                else (torch.zeros_like(mask), mask)
+            )
+        if high is not None:
+            forwards[high.path] = _stopped(high)
+        with _replaced(net, forwards):
+            try:
+                return run(net, x)
+            except _Reached as reached:
+                return reached.value if mask is None else (reached.value, mask)
 
 
 @dataclass(frozen=True)
