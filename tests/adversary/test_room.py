@@ -27,7 +27,8 @@ from headstart.tasks.class_figures import MOST_DENSE, evaluate
 from headstart.tasks.classes import Classes
 from headstart.tasks.head import Head
 from headstart.tasks.heads import out_of_fold
-from headstart.tasks.labels import Labels, one_against_rest
+from headstart.tasks.label_solvers import one_against_rest
+from headstart.tasks.labels import Labels
 from headstart.tasks.solvers import SOLVERS, fit_temperature
 from headstart.tasks.task import Indices, Matrix
 
