@@ -258,6 +258,7 @@ def test_where_no_picture_could_be_searched_the_exit_code_says_so(
     more: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [{"item": "x.png", "error": "no such file"}]
+    monkeypatch.setattr("headstart.bundle.load", str)
     monkeypatch.setattr(detect, "finder", lambda bundle: SimpleNamespace(task=Boxes(("a",))))
     monkeypatch.setattr(detect, "stream", lambda **given: iter(answers))
     done = CliRunner().invoke(app, ["detect", "predict", "model", "x.png", *more])

@@ -29,9 +29,11 @@ def detect_fit(as_json: bool, given: dict[str, Any]) -> None:
 @command("detect predict", detect_app, bundle=BUNDLE, sources=ITEMS)
 def detect_predict(as_json: bool, given: dict[str, Any]) -> None:
     """Find things in files and folders of pictures that the model has not seen."""
+    from headstart import bundle
     from headstart.report import tables
     from headstart.verbs.detect import finder, stream
 
+    given["bundle"] = bundle.load(given["bundle"])  # once, for both
     task, answers = cast("Boxes", finder(given["bundle"]).task), stream(**given)
     if as_json:
         found = list(answers)
@@ -46,11 +48,13 @@ def detect_predict(as_json: bool, given: dict[str, Any]) -> None:
 @command("detect evaluate", detect_app, bundle=BUNDLE, data=BOXES)
 def detect_evaluate(as_json: bool, given: dict[str, Any]) -> None:
     """Measure a saved detector on pictures with boxes: mAP."""
+    from headstart import bundle
     from headstart.report import tables
     from headstart.verbs.detect import evaluate as run
     from headstart.verbs.detect import finder
     from headstart.verbs.evaluate import Evaluated
 
+    given["bundle"] = bundle.load(given["bundle"])
     figures, skipped = run(**given)
     if as_json:
         emit(figures.to_json() | {"skipped": [one._asdict() for one in skipped]})
