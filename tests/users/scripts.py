@@ -34,6 +34,9 @@ def refused(call, *words):
         raise AssertionError(words)
 """
 
+CHINESE_SIGNS = ["".join(map(chr, range(0x4E00, 0x9FA6))) + "，。0123456789"]
+"""What an encoder for Chinese reads."""
+
 
 def ran(script: str, *where: str) -> None:
     done = subprocess.run(

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripts import at_a_terminal, ran
+from scripts import CHINESE_SIGNS, at_a_terminal, ran
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -255,9 +255,7 @@ def test_what_came_later(role: str, tmp_path: Path, glyph_graph: Path) -> None:
     names = ("实心", "空心") if role == "chinese" else ("full", "hollow")
     scenes, encoder = save_scenes(tmp_path / "scenes", 12, names=names), ""
     if role == "chinese":
-        signs = [chr(sign) for sign in range(0x4E00, 0x9FA6)]
-        words = ["".join(signs) + "，。0123456789"]
-        encoder = f"random:{give_gaps(save_encoder(tmp_path / 'encoder', words))}"
+        encoder = f"random:{give_gaps(save_encoder(tmp_path / 'encoder', CHINESE_SIGNS))}"
     data = save_bars(tmp_path / "data")
     ran(SCRIPTS[role], str(data), str(scenes), encoder, str(tmp_path / "model"))
 

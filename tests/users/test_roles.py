@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from scripts import at_a_terminal, ran
+from scripts import CHINESE_SIGNS, at_a_terminal, ran
 
 from conftest import save_bars, save_encoder
 from headstart.visible import columns
@@ -285,8 +285,7 @@ def test_a_dozen_actions(role: str, tmp_path: Path, glyph_graph: Path) -> None:
     where = [str(save_bars(tmp_path / "data")), str(tmp_path / "model")]
     if role == "chinese":
         (tmp_path / "文件").mkdir()
-        signs = [chr(sign) for sign in range(0x4E00, 0x9FA6)]
-        encoder = save_encoder(tmp_path / "encoder", ["".join(signs) + "，。0123456789"])
+        encoder = save_encoder(tmp_path / "encoder", CHINESE_SIGNS)
         where = [str(tmp_path / "文件"), str(encoder), where[0]]
     ran(SCRIPTS[role], *where)
 
