@@ -51,9 +51,9 @@ class Pooled(BaseEstimator):  # type: ignore[misc]
         return self
 
 
-@pytest.mark.parametrize("classes", [2, 3, 5])
-def test_the_logits_are_those_of_scikit_learn(classes: int) -> None:
-    x, y = made(90, 8, classes)
+@pytest.mark.parametrize(("classes", "width"), [(2, 8), (3, 8), (5, 8), (2, 300), (5, 90), (3, 91)])
+def test_the_logits_are_those_of_scikit_learn(classes: int, width: int) -> None:
+    x, y = made(90, width, classes)
     y[y == classes - 1] = np.where(np.arange((y == classes - 1).sum()) % 2, classes - 1, 0)
     means = np.stack([x[y == k].mean(axis=0) for k in range(classes)])
     covariance = shrunk(np.asarray(x - means[y], np.float64))

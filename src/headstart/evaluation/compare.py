@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from math import inf
 from multiprocessing import get_context, parent_process
@@ -67,7 +68,7 @@ def compare(
             keep several cores busy. Sums over other numbers of threads round differently.
         moment: of the monotonic clock at which it must end; then cheap strategies come first,
             and those are dropped that can hardly be the best any more.
-        record: keeps the comparison so far after each run; of what it holds with ``resume``, runs
+        record: keeps the comparison so far, see `Record.note`; with ``resume`` the runs it holds
             are part of the result and not run again.
         earlier: by backbone what it could answer before, to tell what is forgotten.
     """
@@ -81,7 +82,7 @@ def compare(
     rounds = _rounds(bench, jobs, races=moment < inf)
     # The first run is done whatever the budget, so nobody may end it.
     cheap = bool(rounds) and bench.solves(rounds[0][0])
-    with _Crew(bench, workers, moment if cheap else inf) as crew:
+    with _Crew(bench, workers, moment if cheap else inf) as crew, record or nullcontext():
         for batch in rounds:
             kept = _worth(bench, batch, result) if moment < inf else batch
             dropped = {bench.cell(job) for job in batch} - {bench.cell(job) for job in kept}
@@ -92,7 +93,7 @@ def compare(
                 runs = (*result.runs, one)
                 result = replace(result, runs=runs, unfinished=len(done) + len(jobs) - len(runs))
                 if record:
-                    record.keep(result)
+                    record.note(result)
                 _show(bench, jobs, result, moment)
     ran = {(*one.cell, one.draw) for one in result.runs}
     left = [bench.cell(job) for job in jobs if (*bench.cell(job), job.draw) not in ran]

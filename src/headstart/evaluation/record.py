@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from headstart.errors import HeadstartError, UsageError
 from headstart.evaluation.runs import Comparison, Run
@@ -18,6 +19,9 @@ from headstart.tasks.answers import Answers
 from headstart.tasks.task import Targets
 
 _LARGEST = 1 << 32
+
+_SHARE = 0.05
+"""Of the time of a comparison that may go into writing what it has so far."""
 
 
 class Record:
@@ -36,6 +40,16 @@ class Record:
         folder.mkdir(parents=True, exist_ok=True)  # or what cannot be written is told at the end
         self.path = folder / "compare.json"
         self._settings: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+        self._due = 0.0
+        self._pending: Comparison | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what was noted and not written, also where the comparison was interrupted."""
+        if self._pending is not None:
+            self.keep(self._pending)
 
     def runs(self, truth: Targets) -> tuple[Run, ...]:
         """Return the finished runs on items with these targets; none where there is no record yet.
@@ -80,8 +94,19 @@ class Record:
             "--overwrite, or name another --out."
         )
 
+    def note(self, result: Comparison) -> None:
+        """Write the comparison as it now is, unless the last writing was only just now.
+
+        All runs are written each time, so hundreds of cheap ones would spend most of their time on
+        that; a kill loses those of the last moments, and never one that took long.
+        """
+        self._pending = result
+        if time.monotonic() >= self._due:
+            self.keep(result)
+
     def keep(self, result: Comparison) -> None:
         """Write the comparison as it now is, in place of the last; a full disk stops nothing."""
+        start, self._pending = time.monotonic(), None
         held_out = result.held_out
         content: dict[str, Any] = {
             "settings": self._settings,
@@ -98,6 +123,8 @@ class Record:
                 aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
         except OSError as error:
             log.warning("the comparison cannot be kept in %s (%s); going on", self.path, error)
+        now = time.monotonic()
+        self._due = now + (now - start) / _SHARE
 
 
 def _is_shared(key: str, *settings: Mapping[str, Any]) -> bool:

@@ -69,7 +69,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
     there is not time for all items, a random part of them is read. ``fit`` leaves the fitted
     winner in ``out/model``.
 
-    ``out`` is a folder for ``compare.json``, which is up to date after each run, and in the end for
+    ``out`` is a folder for ``compare.json``, which is kept up to date, and in the end for
     ``runs.csv`` and ``curves.png``; ``resume`` takes the runs that it holds as done, also where now
     more strategies, backbones, shots or draws are asked for.
 
