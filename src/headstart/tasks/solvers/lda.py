@@ -41,7 +41,7 @@ def _whitened(rows: Square, z: Square) -> Square:
     """
     n, width = z.shape
     if n >= width:
-        return np.linalg.solve(shrunk(z), rows.T).T
+        return np.asarray(np.linalg.solve(shrunk(z), rows.T).T)
     share, size = shrinkage(z)
     far, near = share * size, (1 - share) / n
     inner = np.linalg.solve(near * z @ z.T + far * np.eye(n), z @ rows.T)
