@@ -25,7 +25,7 @@ ALL = [
     *("scratch", "frozen", "warm", "discriminative", "partial:2", "partial:-1", "first:2"),
     *("gradual", "lp-ft", "l2-sp", "auto-freeze", "bitfit"),
 ]
-ALL += ["rehearsal", "lwf"]
+ALL += ["rehearsal", "lwf", "adapt-refit"]
 TEXTS = [*ALL, "lora", "contrastive"]
 PICTURES = ["glyphs", "random:glyphs"]
 # The graph of `transformer` takes the slow exporter.

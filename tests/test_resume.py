@@ -44,6 +44,7 @@ PICTURES = {
     "auto-freeze": MOVING | {"soup": 3, "augment": "light"},
     "l2-sp": FEW | {"pull": 0.5},
     "lp-ft": FEW,
+    "adapt-refit": VIEWS,
     "first:2": FEW | {"smoothing": 0.1, "class_weights": True},
     "scratch": FEW | {"epochs": 2},
 }

@@ -78,7 +78,7 @@ def test_pictures(strategy: str, task: str, glyph_graph: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("task", ["labels", "number"])
-@pytest.mark.parametrize("strategy", ["frozen", "partial:-1", "lora"])
+@pytest.mark.parametrize("strategy", ["frozen", "partial:-1", "lora", "adapt-refit"])
 def test_texts(strategy: str, task: str, tmp_path: Path) -> None:
     data = of(task, sentences(14, 3))
     encoder = save_encoder(tmp_path / "e", [data.content(i).decode() for i in range(len(data))])

@@ -45,9 +45,10 @@ def strange(tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("shell", ["", ">&-", "2>&-", ">&- 2>&-", "<&-", ">/dev/full"])
 def test_streams_that_are_closed_or_full(shell: str, strange: Path) -> None:
-    done = run(["audit", str(strange)], shell)
-    assert b"Traceback" not in done.stderr
-    assert done.returncode == (1 if shell == ">/dev/full" else 0)
+    for more in ([], ["--json"]):
+        done = run(["audit", str(strange), *more], shell)
+        assert b"Traceback" not in done.stderr
+        assert done.returncode == (1 if shell == ">/dev/full" else 0)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from dataclasses import fields
 from headstart.errors import UsageError, unknown
 from headstart.settings.groups import Options
 from headstart.settings.option import Setting, require_read
+from headstart.strategies.adapt_refit import AdaptThenRefit
 from headstart.strategies.auto_freeze import AutoFreeze
 from headstart.strategies.bitfit import BitFit
 from headstart.strategies.contrastive import Contrastive
@@ -42,6 +43,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "lora": LowRank,
     "bitfit": BitFit,
     "contrastive": Contrastive,
+    "adapt-refit": AdaptThenRefit,
     "rehearsal": Rehearsal,
     "lwf": WithoutForgetting,
 }
