@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +114,16 @@ def test_joint_is_the_outer_product() -> None:
     f, g = torch.randn(4, 3), torch.rand(4, 2)
     expected = np.stack([np.outer(g[i], f[i]).ravel() for i in range(4)])
     np.testing.assert_allclose(cdan.joint(f, g).numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", [dann.Adversarial(), cdan.ConditionalAdversarial()])
+def test_the_domains_are_hidden_by_the_features_and_not_by_the_head(method: Any) -> None:
+    x, z = torch.randn(6, 3, requires_grad=True), torch.randn(6, 3, requires_grad=True)
+    head = torch.nn.Linear(3, 2)
+    modules = torch.nn.ModuleDict(method.modules(3, 2))
+    method.loss(Pair(x, z, head(x), head(z), modules, 0.5)).backward()
+    assert head.weight.grad is None or not head.weight.grad.any()
+    assert x.grad is not None and x.grad.any() and z.grad is not None and z.grad.any()
 
 
 def test_random_products_stand_in_for_all() -> None:

@@ -272,9 +272,13 @@ def _each(file: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
 
 
 def _require_finite(tensors: Iterable[tuple[str, npt.NDArray[Any]]], what: str) -> None:
-    """Raise `BundleError` for numbers that are none: such a model answers nothing."""
+    """Raise `BundleError` for numbers that are none: such a model answers nothing.
+
+    A single number of a network may be infinite: it is a bound that cuts nothing off.
+    """
     for name, value in tensors:
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
+        bound = value.ndim == 0 and name.startswith("backbone.")
+        if value.dtype.kind == "f" and not (np.isfinite(value) | (bound & np.isinf(value))).all():
             raise BundleError(
                 f"{what} holds numbers that are not finite, in {name}; training has gone astray. "
                 "Fit again with a smaller --body-rate and --head-rate."

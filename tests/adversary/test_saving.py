@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import headstart
 from conftest import bars, sentences
@@ -140,6 +141,19 @@ def test_numbers_that_are_none_are_not_saved(tmp_path: Path, glyph_graph: Path) 
     with pytest.raises(BundleError, match="not finite, in head.weight"):
         fitted.save(tmp_path / "out")
     assert not list(tmp_path.iterdir()), "nothing was left"
+
+
+@pytest.mark.parametrize("value", [-np.inf, np.nan])
+def test_a_bound_that_cuts_nothing_off_is_saved(tmp_path: Path, value: float) -> None:
+    found = headstart.fit(bars(6), strategy="partial:-1", options=Options(epochs=1))
+    assert found.model.backbone is not None
+    found.model.backbone.net.register_buffer("least", torch.tensor(value))
+    if np.isnan(value):
+        with pytest.raises(BundleError, match="not finite, in backbone.least"):
+            found.save(tmp_path / "out")
+    else:
+        found.save(tmp_path / "out")
+        assert dict(bundle.load(tmp_path / "out").tensors)["backbone.least"] == value
 
 
 def test_a_file_with_numbers_that_are_none_is_refused(tmp_path: Path, glyph_graph: Path) -> None:

@@ -116,7 +116,9 @@ class ConditionalAdversarial(Method):
             (pair.target, pair.target_logits),
         ):
             chance = logits.softmax(1)
-            x, g = reverse(features, strength), reverse(chance, strength)
-            told.append(pair.modules["discriminator"](x, g))
+            # The answers are taken as given, as the authors' code does: a head that is moved to
+            # hide the domain, at a head's rate, forgets the classes.
+            x = reverse(features, strength)
+            told.append(pair.modules["discriminator"](x, chance.detach()))
             weights.append(certainty_weights(chance).detach())
         return conditional_loss(told[0], told[1], weights[0], weights[1])

@@ -23,8 +23,10 @@ from headstart.training.loop import train
 EPOCHS, BATCH = 12, 64
 """Of `headstart.adaptation.objective.LEAST_STEPS` steps or more; items of each domain a step."""
 
-HEAD_RATE, MAP_RATE = 1e-2, 1e-3
-"""Peak rates of the head, which starts solved on the source, and of networks of the method."""
+HEAD_RATE, MODULE_RATE, MAP_RATE = 1e-2, 1e-3, 1e-4
+"""Peak rates of the head, which starts solved on the source; of networks of the method; and of the
+map below the head. It is slower than the discriminator that it is to deceive: at one rate the two
+drive each other away from features that told the classes apart."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def start(features: Matrix, targets: Targets) -> Head:
 
 def _plan(options: Options) -> Plan:
     groups = (
-        Group((0, MODULES), options.body_rate or MAP_RATE),
+        Group((0,), options.body_rate or MAP_RATE),
+        Group((MODULES,), MODULE_RATE),
         Group((HEAD,), options.head_rate or HEAD_RATE),
     )
     batch = options.batch if "batch" in options.given else BATCH
