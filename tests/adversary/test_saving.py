@@ -149,11 +149,11 @@ def test_a_bound_that_cuts_nothing_off_is_saved(tmp_path: Path, value: float) ->
     assert found.model.backbone is not None
     found.model.backbone.net.register_buffer("least", torch.tensor(value))
     if np.isnan(value):
-        with pytest.raises(BundleError, match="not finite, in backbone.least"):
+        with pytest.raises(BundleError, match="not finite, in backbone.0.least"):
             found.save(tmp_path / "out")
     else:
         found.save(tmp_path / "out")
-        assert dict(bundle.load(tmp_path / "out").tensors)["backbone.least"] == value
+        assert dict(bundle.load(tmp_path / "out").tensors)["backbone.0.least"] == value
 
 
 def test_a_file_with_numbers_that_are_none_is_refused(tmp_path: Path, glyph_graph: Path) -> None:
