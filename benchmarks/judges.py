@@ -245,6 +245,13 @@ def partial(case: Case, k: int) -> nn.Module:
     return head
 
 
+def adapt_refit(case: Case) -> nn.Module:
+    """Train the last two blocks on all labels, then solve a head on what comes out."""
+    case.fit, case.select = case.train, case.train[:0]
+    partial(case, -2)
+    return probe(case)
+
+
 def first(case: Case, k: int) -> nn.Module:
     """Train the first k blocks."""
     head = new_head(case)
@@ -388,6 +395,7 @@ JUDGES: dict[str, Callable[[Case], Callable[[Tensor], Tensor]]] = {
     "warm": warm,
     "discriminative": discriminative,
     "partial:-2": lambda case: partial(case, -2),
+    "adapt-refit": adapt_refit,
     "first:2": lambda case: first(case, 2),
     "gradual": gradual,
     "lp-ft": lp_ft,
