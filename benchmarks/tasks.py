@@ -190,7 +190,8 @@ def main() -> None:
         if "labels" in wanted:
             small = {"image_size": 128}
             measure("labels", pacs(folder / "labels"), lambda d, t: pixels(d, 32), macro_f1,
-                    backbone="mobilenet_v2", options=(small, {**small, "epochs": 5}))  # fmt: skip
+                    backbone="mobilenet_v2", anywhere=True,
+                    options=(small, {**small, "epochs": 5}))  # fmt: skip
         if "stars" in wanted:
             long = {"max_length": 256}
             warm = {**long, "epochs": 5, "batch": 16}
