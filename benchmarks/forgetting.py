@@ -1,6 +1,6 @@
-"""What fine-tuning forgets: hymenoptera after an ImageNet backbone, with cats and dogs as probe.
+"""What fine-tuning forgets: hymenoptera after an ImageNet backbone, with a probe beside it.
 
-    python benchmarks/forgetting.py [--seeds 0,1,2] [--rows warm,lwf] [--side 96] [--epochs 10]
+    python benchmarks/forgetting.py [--seeds 0,1,2] [--rows "warm;lwf"] [--probe dog_breeds]
 
 Each line is one fit through `headstart.fit`: accuracy on the held-out ants and bees; of the probe,
 which the backbone could answer before with a head solved on its features, the accuracy of that
@@ -55,11 +55,13 @@ def main() -> None:
     parser.add_argument("--rows", default=";".join(ROWS))
     parser.add_argument("--side", type=int, default=96)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--probe", default="cats_dogs", help="or another set, all of it")
     given = parser.parse_args()
     lost: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("HEADSTART_HOME", f"{folder}/home")
-        known = probe(Path(folder))
+        small = given.probe == "cats_dogs"
+        known = probe(Path(folder)) if small else DATA / given.probe
         for seed in map(int, given.seeds.split(",")):
             for row in given.rows.split(";"):
                 how = dict(ROWS[row])
