@@ -60,7 +60,8 @@ ABILITIES = {
         data/pictures/damage.py data/pictures/room.py facts.py place.py training/interrupts.py
         visible.py verbs/trained.py data/pictures/corruptions.py data/texts/alphabets.py
     """,
-    "bitfit, LDA, blending": "strategies/bitfit.py tasks/solvers/lda.py training/blending.py",
+    "bitfit, LDA, blending, refitting": "strategies/bitfit.py strategies/adapt_refit.py "
+    "tasks/solvers/lda.py training/blending.py",
 }
 
 

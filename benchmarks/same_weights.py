@@ -33,8 +33,8 @@ from places import WEIGHTS
 os.environ.setdefault("HEADSTART_WEIGHTS", str(WEIGHTS))
 
 STEPS = ["scratch", "warm", "discriminative", "partial:2", "partial:-1", "first:2", "gradual"]
-STEPS += ["lp-ft", "l2-sp", "auto-freeze"]
-HEADS = ["logistic", "svm", "ridge", "centroid", "bayes"]
+STEPS += ["lp-ft", "l2-sp", "auto-freeze", "bitfit", "adapt-refit"]
+HEADS = ["logistic", "svm", "ridge", "centroid", "bayes", "lda"]
 FAMILIES = [
     *("torchvision:resnet18", "torchvision:mobilenet_v3_small", "torchvision:vgg11"),
     *("torchvision:densenet121", "torchvision:vit_b_32", "torchvision:squeezenet1_0"),
