@@ -296,3 +296,10 @@ def test_options_may_be_a_dictionary(tmp_path: Path, glyph_graph: Path) -> None:
     assert headstart.fit(data, options={}).accuracy == 1.0
     fit = headstart.fit(data, strategy="partial:-1", options={"epochs": 2})
     assert len(fit.fitted.history) == 2
+
+
+@pytest.mark.parametrize("cells", [np.zeros(4, np.longdouble), np.zeros(4, np.complex128)])
+def test_numbers_that_no_table_holds_are_one_error(cells: Any) -> None:
+    frame = {"text": ["a b", "c d"] * 2, "label": ["x", "y"] * 2, "more": cells}
+    with pytest.raises(DataError, match="column 'more' holds .*, which no table can hold together"):
+        headstart.read(frame)

@@ -7,6 +7,7 @@ name, is a table, whoever made it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,13 +186,11 @@ def _column(name: str, values: Iterable[Any]) -> pa.Array:
     """Return a column as Arrow's; pictures become what a file would hold of them."""
     import pyarrow as pa
 
-    try:
+    with suppress(pa.ArrowException, ItemError):  # what Arrow does not know is taken cell by cell
         return pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ItemError):
-        pass
     try:
         return pa.array([None if missing(value) else _cell(value) for value in values])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, ItemError) as error:
+    except (pa.ArrowException, ItemError) as error:
         kinds = sorted({type(value).__name__ for value in values})
         raise DataError(
             f"frame: column '{name}' holds {', '.join(kinds)}, which no table can hold together "
