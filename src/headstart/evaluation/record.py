@@ -98,7 +98,8 @@ class Record:
         """Write the comparison as it now is, unless the last writing was only just now.
 
         All runs are written each time, so hundreds of cheap ones would spend most of their time on
-        that; a kill loses those of the last moments, and never one that took long.
+        that. A kill loses what ended since the last writing, which is at most twenty times as long
+        ago as that took.
         """
         self._pending = result
         if time.monotonic() >= self._due:
