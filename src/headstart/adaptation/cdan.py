@@ -108,7 +108,7 @@ class ConditionalAdversarial(Method):
         return {"discriminator": Joint(n_features, n_classes)}
 
     def loss(self, pair: Pair) -> Tensor:
-        """Return the discriminator's loss; its gradient arrives at the model reversed."""
+        """Return the discriminator's loss; its gradient arrives at the features reversed."""
         strength = self.strength * schedule(pair.progress)
         told, weights = [], []
         for features, logits in (

@@ -139,9 +139,8 @@ def domains(source: Audit, target: Audit, run: Adapting, notes: list[str]) -> Do
 def _note_fewer(target: Dataset, train: Indices, wanted: int, notes: list[str]) -> None:
     """Note of which classes the target has fewer labels than were asked for."""
     values = target.known.values[train]
-    known = (
-        (values >= 0).reshape(len(values), -1).all(axis=1)
-    )  # others are of no class of the source
+    # Others are of no class of the source.
+    known = (values >= 0).reshape(len(values), -1).all(axis=1)
     counts = target.known.task.counts(values[known])
     fewer = [f"{name} ({n})" for name, n in counts.items() if n < wanted]
     if fewer:
