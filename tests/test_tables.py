@@ -377,3 +377,19 @@ def test_items_have_the_columns_that_are_asked_for(write, caplog) -> None:
     assert texts(write("two.csv", "sentence\nfirst line\n"), "text") == ["first line"]
     bare = write("bare.csv", "3,head,body\n4,other,words\n")
     assert texts(bare, "2", "3") == ["head body", "other words"]
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [pa.ArrowTypeError, pa.ArrowKeyError, pa.ArrowCapacityError, pa.ArrowNotImplementedError],
+)
+def test_whatever_arrow_raises_names_the_file(
+    raised: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reader(*given: object) -> tables.Table:
+        raise raised("odd bytes")
+
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(tables.READERS, ".parquet", reader)
+    with pytest.raises(DataError, match=r"t\.parquet cannot be read as a table: .*odd bytes"):
+        read(tmp_path / "t.parquet")

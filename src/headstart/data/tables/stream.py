@@ -109,15 +109,17 @@ def open_table(
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Turn what pyarrow and the system raise into errors that name the file."""
+    import pyarrow as pa
+
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise DataError(f"{path} is no regular file; copy what it gives to one.")
         yield
     except ItemError as error:
         raise DataError(f"{path}: {error}") from error
-    except DataError:
+    except (DataError, MemoryError):
         raise
-    except (OSError, ValueError, NotImplementedError) as error:
+    except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
         why = str(error)
         if "straddling" in why:
             most = delimited.LARGEST >> 20
