@@ -17,6 +17,7 @@ from headstart.errors import UsageError
 from headstart.evaluation import compare
 from headstart.report import tables
 from headstart.training.transfer import Fitted
+from headstart.verbs import auto
 
 
 @pytest.fixture
@@ -57,6 +58,15 @@ def test_the_held_out_part_has_no_say(
     named = headstart.fit(data, strategy="frozen", backbone="glyphs")
     assert (named.model.head.weight == found.model.head.weight).all()
     assert named.to_json()["auto"] is None
+
+
+def test_of_many_items_one_fold_is_measured(
+    trained_on: list[set[int]], glyph_graph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auto, "SMALL", 18)
+    found = headstart.fit(bars(per_class=12), strategy="auto", budget=0.0)
+    assert found.auto is not None and 0 <= found.auto.low <= found.auto.high <= 1
+    assert len(trained_on) == 1, "where 18 items and fewer are held out fold by fold"
 
 
 def test_several_backbones_are_measured(

@@ -114,6 +114,20 @@ def folded(dataset: Dataset, usable: Indices, n: int, draws: int, seed: int) -> 
     return Design(usable, usable[~lost], folds, seed)
 
 
+def held_once(dataset: Dataset, usable: Indices, n: int, seed: int) -> Design:
+    """Return the design in which every draw is measured on the same one of ``n`` folds.
+
+    Raises:
+        DataError: there is nothing to measure.
+    """
+    every = folded(dataset, usable, n, 1, seed)
+    assert every.folds is not None
+    first = every.train[every.folds[0] == 0]
+    return Design(
+        np.setdiff1d(every.train, first), np.intersect1d(first, every.held_out), None, seed
+    )
+
+
 def fixed(parts: Split, seed: int) -> Design:
     """Return the design in which every draw is measured on ``parts.held_out``."""
     return Design(parts.train, parts.held_out, None, seed)

@@ -51,7 +51,7 @@ def fit(result: Fit) -> None:
     if result.auto:
         one = result.auto
         say(
-            f"chosen among {one.tried} in {clock(one.seconds)}: cross-validated "
+            f"chosen among {one.tried} in {clock(one.seconds)}: inside the training part "
             f"{task.shown(one.estimate)} ({task.shown_span(one.low, one.high)}); "
             f"{task.shown(one.uncorrected)} before the luck of being chosen was taken off"
         )

@@ -17,7 +17,7 @@ from headstart.data.split import Split
 from headstart.errors import UsageError
 from headstart.evaluation.choosing import choose
 from headstart.evaluation.compare import compare
-from headstart.evaluation.design import folded
+from headstart.evaluation.design import SMALL, folded, held_once
 from headstart.settings.groups import Options
 from headstart.settings.option import table
 from headstart.settings.table import Comparing, Fitting
@@ -45,7 +45,7 @@ class Auto:
     Attributes:
         backbone: the chosen one.
         strategy: the chosen one.
-        estimate: its cross-validated score, the luck of being chosen taken off.
+        estimate: its score inside the training part, the luck of being chosen taken off.
         low: lower end of the 95 % interval.
         high: upper end.
         uncorrected: the score that it was chosen for.
@@ -74,8 +74,8 @@ def decided(
 ) -> tuple[Fitting, Auto]:
     """Return the settings with the strategy and backbone that were best, and why.
 
-    Cross-validation of the training part alone; what is held out is not looked at. Its figure is
-    corrected for the choosing, see `headstart.evaluation.bias`.
+    Fold by fold of the training part alone, or on one fold where it is large; what is held out is
+    not looked at. The figure is corrected for the choosing, see `headstart.evaluation.bias`.
 
     Args:
         dataset: all items.
@@ -95,7 +95,13 @@ def decided(
     )
     found, features = look(some, groups, solves=True, device=device, seed=run.seed)
     called = ["+".join(entry.name for entry in group) for group in groups]
-    design = folded(found.dataset, parts_of(found).train, FOLDS, DRAWS, run.seed)
+    train = parts_of(found).train
+    design = (
+        folded(found.dataset, train, FOLDS, DRAWS, run.seed)
+        if len(train) < SMALL
+        # So many need not all be measured on, and each strategy is fitted once, not four times.
+        else held_once(found.dataset, train, FOLDS, run.seed)
+    )
     comparing = Comparing.of(
         {"strategies": names, "shots": ("all",), "draws": DRAWS, "budget": 0.0, "resume": False},
         replace(run, out=None, resume=False),
