@@ -16,7 +16,7 @@ from headstart.adaptation.choice import choose
 from headstart.adaptation.cycle import Painted
 from headstart.adaptation.kept import adapted
 from headstart.adaptation.registry import METHODS, PREFERRED
-from headstart.adaptation.scores import Scores, mixval, nuclear_norm
+from headstart.adaptation.scores import Scores, expected, mixval, nuclear_norm
 from headstart.adaptation.space import Material
 from headstart.adaptation.statistics import own_statistics
 from headstart.backbones.build import build
@@ -112,24 +112,49 @@ def test_mixes_of_well_parted_answers_stay_with_the_larger_part() -> None:
     assert mixval(np.ones((4, 2), np.float32)) == 0
 
 
+def test_doubt_tells_what_is_lost_on_the_way_to_a_target() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 4000)
+
+    def logits(scale: float) -> np.ndarray:
+        """Gaussian classes at distance ``scale``, by Bayes' rule, so confidence is honest."""
+        x = scale * np.eye(3)[labels] + rng.normal(size=(len(labels), 3))
+        return (scale * x).astype(np.float32)
+
+    source, near, far = logits(3), logits(3), logits(1)
+    right = (source.argmax(1) == labels).mean()
+    assert expected(source, labels, source) == pytest.approx(right)
+    assert expected(source, labels, near) == pytest.approx(right, abs=0.02)
+    assert expected(source, labels, far) < right - 0.2
+    assert expected(source, (source.argmax(1) + 1) % 3, near) == 0  # nothing right, nothing hoped
+
+
+@dataclass
 class Judged:
-    def __init__(self, source: float, spread: float) -> None:
-        self.source_accuracy, self.scores = source, Scores(0.1, spread, 1.0)
-        self.source_interval = source - 0.02, source + 0.02
+    source_accuracy: float
+    spread: float
+    expected: float = 0.8
+
+    @property
+    def scores(self) -> Scores:
+        return Scores(0.1, self.spread, 1.0)
 
 
-def test_the_order_is_fixed_and_the_scores_veto() -> None:
+def test_the_order_is_fixed_and_what_is_known_vetoes() -> None:
     all_well = {name: Judged(0.9, 0.5 + 0.01 * i) for i, name in enumerate(METHODS)}
     assert choose(all_well, PREFERRED)[0] == "mcc"
-    lost = all_well | {"mcc": Judged(0.84, 0.9), "shot": Judged(0.9, 0.4)}
+    lost = all_well | {"mcc": Judged(0.79, 0.9), "shot": Judged(0.9, 0.4)}
     chosen, why = choose(lost, PREFERRED)
     assert chosen == "cdan"
-    assert "lost the source" in why["mcc"] and "sure and varied" in why["shot"]
+    assert "loses 11.0 points" in why["mcc"] and "sure and varied" in why["shot"]
     assert chosen not in why and len(why) == len(METHODS) - 1
-    assert choose({"none": Judged(0.9, 0.5), "mcc": Judged(0.1, 0.9)}, PREFERRED)[0] == "none"
-    few_items = Judged(0.84, 0.9)
-    few_items.source_interval = 0.75, 0.92  # which cannot tell whether anything was lost
-    assert choose({"none": Judged(0.9, 0.5), "mcc": few_items}, PREFERRED)[0] == "mcc"
+    assert choose({"none": Judged(0.9, 0.5), "mcc": Judged(0.81, 0.9)}, PREFERRED)[0] == "mcc"
+    # Without a shift there is nothing to win, so nothing may be lost for it.
+    level = {"none": Judged(0.9, 0.5, expected=0.91), "mcc": Judged(0.9, 0.9)}
+    chosen, why = choose(level, PREFERRED)
+    assert chosen == "none" and "for nothing" in why["mcc"]
+    better = level | {"mcc": Judged(0.95, 0.9)}
+    assert choose(better, PREFERRED)[0] == "mcc"
 
 
 # -- own batch statistics -------------------------------------------------------------------------

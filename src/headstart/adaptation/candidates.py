@@ -9,7 +9,7 @@ from typing import Any
 from headstart.adaptation.domains import Domains
 from headstart.adaptation.kept import Heads, adapted
 from headstart.adaptation.method import Method
-from headstart.adaptation.scores import Scores, scores
+from headstart.adaptation.scores import Scores, expected, scores
 from headstart.adaptation.space import Material
 from headstart.adaptation.statistics import own_statistics
 from headstart.backbones.entry import Entry
@@ -34,6 +34,7 @@ class Candidate:
         model: what answers target items.
         source: figures on held-out source items.
         scores: of its answers for the target's items, without labels.
+        expected: accuracy in the target by its own doubt; see `scores.expected`.
         target: figures on the target's test items; None where it has no labels.
         outputs: for the items that are measured: the target's test items, or else the source's
             held-out ones.
@@ -44,6 +45,7 @@ class Candidate:
     model: Model
     source: Figures
     scores: Scores
+    expected: float
     target: Figures | None
     outputs: Matrix
     seconds: float
@@ -53,11 +55,6 @@ class Candidate:
     def source_accuracy(self) -> float:
         """On held-out source items, 0..1."""
         return self.source.value
-
-    @property
-    def source_interval(self) -> tuple[float, float]:
-        """Its 95 % interval."""
-        return self.source.interval
 
 
 @dataclass(frozen=True)
@@ -203,14 +200,15 @@ def candidate(
     items.
     """
     of_source, of_target, of_test = outputs
-    source = model.task.evaluate(of_source, domains.source.dataset.labels[domains.ours.held_out])
+    labels = domains.source.dataset.labels[domains.ours.held_out]
+    source = model.task.evaluate(of_source, labels)
     target = None
     if len(of_test):
         truth = domains.target.dataset.labels[domains.theirs.held_out]
         target = model.task.evaluate(of_test, truth)
     measured = of_source if target is None else of_test
-    found = scores(of_target, model.seed)
-    return Candidate(model, source, found, target, measured, seconds, history)
+    found, hoped = scores(of_target, model.seed), expected(of_source, labels, of_target)
+    return Candidate(model, source, found, hoped, target, measured, seconds, history)
 
 
 def _calibrated(found: Heads, held_out: Examples) -> Heads:

@@ -7,10 +7,6 @@ from typing import Protocol
 
 from headstart.adaptation.scores import Scores
 
-VETO = 0.05
-"""How much of the source-only accuracy on held-out source items a candidate may lose; more only
-where the two 95 % intervals still overlap, for a hundred held-out items cannot tell so little."""
-
 
 class Judged(Protocol):
     """What is known of a candidate."""
@@ -20,8 +16,8 @@ class Judged(Protocol):
         """On held-out source items, 0..1."""
 
     @property
-    def source_interval(self) -> tuple[float, float]:
-        """Its 95 % interval."""
+    def expected(self) -> float:
+        """What it seems to reach in the target, by its own doubt, 0..1."""
 
     @property
     def scores(self) -> Scores:
@@ -34,9 +30,10 @@ def choose(
     """Return the name of the candidate to take, and of each other why it is not taken.
 
     Scores do not compare across methods, for a method that asks for sure answers gets them. So the
-    order of belief is fixed beforehand, from public benchmarks, and the scores can only veto: a
-    candidate goes that has lost the source (`VETO`), or whose answers in the target are less sure
-    and varied than the source-only model's (`nuclear_norm`). Where all go, nothing is done: "none".
+    order of belief is fixed beforehand, from public benchmarks, and what is known can only veto: a
+    candidate goes that loses more of the source than there is to win, which is what the source-only
+    model seems to lose on its way to the target (`expected`); or whose answers in the target are
+    less sure and varied than that model's (`nuclear_norm`). Where all go, nothing is done: "none".
 
     Args:
         candidates: by method; "none", the source alone, is among them.
@@ -45,18 +42,22 @@ def choose(
     >>> class Of:
     ...     def __init__(self, accuracy, spread):
     ...         self.source_accuracy, self.scores = accuracy, Scores(0.1, spread, 1.0)
-    ...         self.source_interval = accuracy - 0.02, accuracy + 0.02
-    >>> choose({"none": Of(0.9, 0.5), "mcc": Of(0.7, 0.9)}, ("mcc", "none"))[0]
+    ...         self.expected = 0.8
+    >>> choose({"none": Of(0.9, 0.5), "mcc": Of(0.85, 0.9)}, ("mcc", "none"))[0]
+    'mcc'
+    >>> choose({"none": Of(0.9, 0.5), "mcc": Of(0.75, 0.9)}, ("mcc", "none"))[0]
     'none'
     """
     base = candidates["none"]
+    to_win = base.source_accuracy - base.expected
     order = [name for name in preferred if name in candidates]
     why: dict[str, str] = {}
     chosen = ""
     for name in order:
         one = candidates[name]
-        if _lost(base, one):
-            why[name] = "it has lost the source"
+        lost = base.source_accuracy - one.source_accuracy
+        if name != "none" and lost > to_win:
+            why[name] = _too_dear(lost, to_win)
         elif name != "none" and one.scores.spread < base.scores.spread:
             why[name] = "its answers are less sure and varied than the source-only model's"
         elif chosen:
@@ -66,7 +67,6 @@ def choose(
     return chosen, why
 
 
-def _lost(base: Judged, one: Judged) -> bool:
-    """Return whether ``one`` has surely lost what ``base`` knows of the source."""
-    much = base.source_accuracy - one.source_accuracy > VETO
-    return much and one.source_interval[1] < base.source_interval[0]
+def _too_dear(lost: float, to_win: float) -> str:
+    seems = f"the {100 * to_win:.1f}" if to_win > 0 else "nothing"
+    return f"it loses {100 * lost:.1f} points of the source for {seems} that there seems to win"

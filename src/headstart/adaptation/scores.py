@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from headstart.tasks.solvers import softmax
 from headstart.tasks.task import Matrix
@@ -41,7 +42,13 @@ def entropy(chance: Matrix) -> float:
     >>> entropy(np.array([[1.0, 0.0], [0.0, 1.0]], np.float32))
     0.0
     """
-    return float(-(chance * np.log(np.maximum(chance, 1e-12))).sum(axis=1).mean()) + 0.0
+    return float(entropies(chance).mean()) + 0.0
+
+
+def entropies(chance: Matrix) -> Matrix:
+    """Return the entropy of each row, (N,), in nats."""
+    found: Matrix = -(chance * np.log(np.maximum(chance, 1e-12))).sum(axis=1)
+    return found
 
 
 def nuclear_norm(chance: Matrix) -> float:
@@ -84,3 +91,30 @@ def mixval(outputs: Matrix, seed: int = 0) -> float:
         return 0.0
     mixed = SHARE * outputs[apart] + (1 - SHARE) * outputs[partner[apart]]
     return float((mixed.argmax(axis=1) == answer[apart]).mean())
+
+
+def expected(source: Matrix, labels: npt.NDArray[np.int64], target: Matrix) -> float:
+    """Return the accuracy that a model seems to have in the target, 0..1, by its own doubt.
+
+    A threshold on the negative entropy of an answer is set so that as many held-out source items
+    lie above it as are right; the share of the target's items above it is the estimate. Only of a
+    model that learned from the source alone: one that was asked for sure answers gives them.
+
+    Args:
+        source: logits of held-out source items, (N, K).
+        labels: their classes, (N,).
+        target: logits of target items, (M, K).
+
+    Source: Garg et al. 2022, "Leveraging Unlabeled Data to Predict Out-of-Distribution
+    Performance" (ATC), arXiv:2201.04234, equations 3 and 4.
+
+    >>> sure, torn = [9.0, 0.0], [1.0, 0.0]
+    >>> known, asked = (np.array(rows, np.float32) for rows in ([sure] * 3 + [torn], [sure, torn]))
+    >>> expected(known, np.array([0, 0, 0, 1]), asked)
+    0.5
+    """
+    wrong = int((source.argmax(axis=1) != labels).sum())
+    if wrong == len(labels):
+        return 0.0
+    doubt, asked = (entropies(softmax(one)) for one in (source, target))
+    return float((asked <= np.sort(doubt)[::-1][wrong]).mean())
