@@ -79,7 +79,7 @@ def of_fit(names: Sequence[str], *, texts: bool = False, each: int = 12) -> tupl
         ],
         "seconds": {"total": 9.0, "features": 2.0, "train": 6.0},
         "data": {"n_train": 99, "n_val": len(labels), "fingerprint": "0" * 32},
-        "notes": ["a note of what the user should know"],
+        "notes": [Said("{n} items lie in both domains", n=3)],
         "skipped": [{"item": "broken.jpg", "reason": "empty file"}],
         "versions": {"python": "3.11", "torch": "2.15"},
         "headstart": "0.1.0",

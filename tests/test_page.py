@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ from headstart.report.svg import Axis, linear, logarithmic
 from headstart.report.thumbnails import MOST, SIDE, thumbnails
 from headstart.report.view import asset
 from headstart.report.words import Words, language
-from headstart.wording import fields
+from headstart.wording import Said, fields, plain
 from pages import CHINESE as NAMES
 from pages import of_comparison, of_fit, picture
 
@@ -152,10 +155,44 @@ def test_what_checks_and_advice_say_has_a_translation() -> None:
     assert templates <= CHINESE.keys()
 
 
-def _strings(path: str) -> Any:
-    import ast
-    from pathlib import Path
+def test_whatever_remembers_how_it_was_made_has_a_translation() -> None:
+    found = {
+        template
+        for path in Path(headstart.__file__).parent.rglob("*.py")
+        for template in _said(ast.parse(path.read_text("utf-8")))
+    }
+    assert len(found) > 60
+    assert {one for one in found if any(map(str.isalpha, plain(one)))} <= CHINESE.keys()
 
+
+def _said(tree: ast.AST) -> Iterator[str]:
+    """Yield the templates of `Said`, also where they were given a name before."""
+    for body in ast.walk(tree):
+        named: dict[str, list[str]] = {}
+        if isinstance(body, ast.Module | ast.FunctionDef):
+            for node in ast.walk(body):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    named.setdefault(node.targets[0].id, []).extend(_constants(node.value))
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Said":
+                    (first, *_) = node.args
+                    name = first.id if isinstance(first, ast.Name) else ""
+                    yield from named.get(name, []) if name else _constants(first)
+
+
+def _constants(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.IfExp):
+        return [*_constants(node.body), *_constants(node.orelse)]
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def test_notes_are_said_in_the_page_s_language() -> None:
+    facts, more = of_fit(NAMES[:2])
+    facts["notes"] = [Said("{n} items lie in both domains", n=3), "as it is {so}"]
+    page = fit_page.page(facts, more, Words("zh"))
+    assert "3 个样本同时出现在两个域中" in page and "as it is {so}" in page
+
+
+def _strings(path: str) -> Any:
     for node in ast.walk(ast.parse(Path(path).read_text("utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value

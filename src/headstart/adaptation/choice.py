@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from headstart.adaptation.scores import Scores
+from headstart.wording import Said
 
 
 class Judged(Protocol):
@@ -59,14 +60,22 @@ def choose(
         if name != "none" and lost > to_win:
             why[name] = _too_dear(lost, to_win)
         elif name != "none" and one.scores.spread < base.scores.spread:
-            why[name] = "its answers are less sure and varied than the source-only model's"
+            why[name] = Said("its answers are less sure and varied than the source-only model's")
         elif chosen:
-            why[name] = f"'{chosen}' comes before it"
+            why[name] = Said("'{chosen}' comes before it", chosen=chosen)
         else:
             chosen = name
     return chosen, why
 
 
 def _too_dear(lost: float, to_win: float) -> str:
-    seems = f"the {100 * to_win:.1f}" if to_win > 0 else "nothing"
-    return f"it loses {100 * lost:.1f} points of the source for {seems} that there seems to win"
+    if to_win <= 0:
+        return Said(
+            "it loses {lost:.1f} points of the source for nothing that there seems to win",
+            lost=100 * lost,
+        )
+    return Said(
+        "it loses {lost:.1f} points of the source for the {won:.1f} that there seems to win",
+        lost=100 * lost,
+        won=100 * to_win,
+    )

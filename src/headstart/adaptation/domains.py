@@ -18,6 +18,7 @@ from headstart.errors import DataError, UsageError
 from headstart.progress import log
 from headstart.settings.table import Adapting
 from headstart.tasks.task import Indices, Targets
+from headstart.wording import Said
 
 LEAST = 8
 """Usable target items: fewer say nothing about a domain."""
@@ -144,7 +145,8 @@ def _note_fewer(target: Dataset, train: Indices, wanted: int, notes: list[str]) 
     counts = target.known.task.counts(values[known])
     fewer = [f"{name} ({n})" for name, n in counts.items() if n < wanted]
     if fewer:
-        say(notes, f"target_labels {wanted}: fewer are there, all are used: {_few(fewer)}")
+        less = "target_labels {wanted}: fewer are there, all are used: {names}"
+        say(notes, Said(less, wanted=wanted, names=_few(fewer)))
 
 
 def _with_columns(source: Audit, target: Audit, train: Indices) -> tuple[Audit, Audit]:
@@ -183,8 +185,11 @@ def _shared(source: Dataset, target: Audit, parts: Split, notes: list[str]) -> t
     if missing:
         say(
             notes,
-            f"classes of the source that the target lacks: {_few(missing)}; methods that want "
-            "varied answers may give them all the same",
+            Said(
+                "classes of the source that the target lacks: {names}; methods that want varied "
+                "answers may give them all the same",
+                names=_few(missing),
+            ),
         )
     dataset = replace(target.dataset, targets=Targets(task, values))
     return replace(target, dataset=dataset), _measured(parts, known)
@@ -200,8 +205,13 @@ def _limited(ours: Split, theirs: Indices, seed: int, notes: list[str]) -> Indic
         return theirs
     say(
         notes,
-        f"the target has {len(theirs)} items for {len(ours.train)} of the source; {most} of them, "
-        "drawn at random, take part",
+        Said(
+            "the target has {n} items for {of} of the source; {most} of them, drawn at random, "
+            "take part",
+            n=len(theirs),
+            of=len(ours.train),
+            most=most,
+        ),
     )
     return np.sort(np.random.default_rng([seed, 23]).permutation(theirs)[:most])
 
@@ -209,7 +219,7 @@ def _limited(ours: Split, theirs: Indices, seed: int, notes: list[str]) -> Indic
 def _note_copies(source: Audit, target: Audit, notes: list[str]) -> None:
     both = np.intersect1d(source.digests[source.usable], target.digests[target.usable])
     if len(both):
-        say(notes, f"{len(both)} items lie in both domains")
+        say(notes, Said("{n} items lie in both domains", n=len(both)))
 
 
 def _few(names: Any) -> str:

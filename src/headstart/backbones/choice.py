@@ -16,6 +16,7 @@ from headstart.errors import DataError, ItemError
 from headstart.progress import log
 from headstart.settings.groups import Input, Options
 from headstart.settings.option import require_kind, require_read
+from headstart.wording import Said
 
 
 def entries_for(
@@ -30,7 +31,7 @@ def entries_for(
     """
     if backbone is None:
         backbone, why = usual(dataset)
-        say(notes, f"backbone {backbone}, for {why}")
+        say(notes, Said("backbone {backbone}, for {why}", backbone=backbone, why=why))
     entries = resolve_all(backbone, seed=seed)
     task = dataset.targets.task.name if dataset.targets else ""
     require_kind(run, dataset.kind, str(dataset.root), task)
@@ -84,8 +85,10 @@ def _for_pictures(
     if glyphs and picture and min(picture.width, picture.height) > SMALL:
         say(
             notes,
-            "glyphs learned from small printed characters; for photos name a backbone that learned "
-            "from photos, such as torchvision:mobilenet_v2",
+            Said(
+                "glyphs learned from small printed characters; for photos name a backbone that "
+                "learned from photos, such as torchvision:mobilenet_v2"
+            ),
         )
     if wanted is None:
         return entries
@@ -93,8 +96,12 @@ def _for_pictures(
         if isinstance(entry.preprocess, Preprocess) and entry.preprocess.channels != wanted:
             say(
                 notes,
-                f"{entry.name}: first convolution adapted from {entry.preprocess.channels} to "
-                f"{wanted} channels",
+                Said(
+                    "{backbone}: first convolution adapted from {learned} to {wanted} channels",
+                    backbone=entry.name,
+                    learned=entry.preprocess.channels,
+                    wanted=wanted,
+                ),
             )
     return tuple(entry.with_channels(wanted) for entry in entries)
 

@@ -14,6 +14,7 @@ from headstart.data.dataset import Dataset
 from headstart.data.pictures.images import Decoded, examine
 from headstart.data.texts.tokens import Tokenize
 from headstart.errors import BackboneError, ItemError
+from headstart.wording import Said
 
 SMALL = 64
 """Pictures of up to so many pixels a side may be characters."""
@@ -41,13 +42,14 @@ def _for_pictures(dataset: Dataset, fetch: bool) -> tuple[str, str]:
     seen = list(_first(dataset))
     said = _said(seen)
     if seen and all(max(one.width, one.height) <= SMALL and is_grey(one) for one in seen):
-        return "glyphs", f"small grey pictures ({said})"
+        return "glyphs", Said("small grey pictures ({said})", said=said)
     photos = [one for one in offers("image", usual=True) if one.name != "glyphs"]
     here = here_of(photos)
     if here:
-        return here[0], f"photos ({said}): the first of the catalogue that is here"
+        return here[0], Said("photos ({said}): the first of the catalogue that is here", said=said)
     if not fetch:
-        return photos[0].name, f"photos ({said}): the first of the catalogue, to be fetched"
+        why = Said("photos ({said}): the first of the catalogue, to be fetched", said=said)
+        return photos[0].name, why
     try:
         registry.resolve(photos[0].name)
     except BackboneError as error:
@@ -57,7 +59,7 @@ def _for_pictures(dataset: Dataset, fetch: bool) -> tuple[str, str]:
             f"Or name one that is here with --backbone: {', '.join(registry.available())} "
             "(glyphs knows small printed characters alone)."
         ) from error
-    return photos[0].name, f"photos ({said}): the first of the catalogue, fetched"
+    return photos[0].name, Said("photos ({said}): the first of the catalogue, fetched", said=said)
 
 
 def here_of(wanted: Iterable[Offer]) -> list[str]:
@@ -77,20 +79,26 @@ def here_of(wanted: Iterable[Offer]) -> list[str]:
 def _for_texts(dataset: Dataset, fetch: bool) -> tuple[str, str]:
     share = other_script(_sample(dataset))
     if share <= _OTHER:
-        return "minilm", "texts in Latin script"
-    said = f"texts, {100 * share:.0f} % of whose letters are of other scripts than Latin"
+        return "minilm", Said("texts in Latin script")
+    said = Said(
+        "texts, {share:.0f} % of whose letters are of other scripts than Latin", share=100 * share
+    )
     wanted = [one for one in offers("text") if "languages" in one.reads]
     here = here_of(sorted(wanted, key=lambda one: not one.usual))
     if here:
-        return here[0], f"{said}: a multilingual encoder that is here"
+        return here[0], Said("{said}: a multilingual encoder that is here", said=said)
     if not fetch:
-        return MULTILINGUAL, f"{said}: a multilingual encoder, to be fetched"
+        return MULTILINGUAL, Said("{said}: a multilingual encoder, to be fetched", said=said)
     try:
         registry.resolve(MULTILINGUAL)
     except BackboneError:
-        warning = f"{said}; no multilingual encoder is here, nor can one be fetched. Take one:"
-        return "minilm", f"{warning} headstart fetch {MULTILINGUAL}"
-    return MULTILINGUAL, f"{said}: a multilingual encoder, fetched"
+        warning = Said(
+            "{said}; no multilingual encoder is here, nor can one be fetched. Take one: {command}",
+            said=said,
+            command=f"headstart fetch {MULTILINGUAL}",
+        )
+        return "minilm", warning
+    return MULTILINGUAL, Said("{said}: a multilingual encoder, fetched", said=said)
 
 
 def unread(entry: Entry, dataset: Dataset) -> str:
@@ -104,10 +112,14 @@ def unread(entry: Entry, dataset: Dataset) -> str:
     unknown, single = entry.preprocess.strangeness(list(_sample(dataset)))
     if unknown <= _UNKNOWN and single <= _SINGLE:
         return ""
-    return (
-        f"'{entry.name}' hardly reads these texts: {100 * unknown:.0f} % of their pieces are "
-        f"unknown to it and {100 * single:.0f} % are single characters; take an encoder of their "
-        f"language, such as --backbone {MULTILINGUAL}"
+    return Said(
+        "'{backbone}' hardly reads these texts: {unknown:.0f} % of their pieces are unknown to it "
+        "and {single:.0f} % are single characters; take an encoder of their language, such as "
+        "--backbone {other}",
+        backbone=entry.name,
+        unknown=100 * unknown,
+        single=100 * single,
+        other=MULTILINGUAL,
     )
 
 

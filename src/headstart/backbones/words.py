@@ -16,6 +16,7 @@ from headstart.data.texts.glove import read_glove
 from headstart.data.texts.tokens import Tokenize, fit_vocabulary
 from headstart.errors import UsageError
 from headstart.store import digest
+from headstart.wording import Said
 
 NETWORKS = ("bilstm", "bigru", "textcnn", "transformer")
 """Built by `headstart.backbones.textnets`."""
@@ -43,12 +44,19 @@ class Words:
     def note(self) -> str:
         """Return what the user should know, in one line."""
         size = len(_tokenize(self.entry).vocabulary) - 2
-        known = f"{self.entry.name}: {size} words, {100 * self.known:.1f} % of all tokens"
+        known = Said(
+            "{backbone}: {size} words, {share:.1f} % of all tokens",
+            backbone=self.entry.name,
+            size=size,
+            share=100 * self.known,
+        )
         if self.covered is None:
             return known
-        return (
-            f"{known}; {100 * self.covered:.1f} % of all tokens have a word vector, "
-            f"{self.without_vector} words have none"
+        return Said(
+            "{known}; {share:.1f} % of all tokens have a word vector, {n} words have none",
+            known=known,
+            share=100 * self.covered,
+            n=self.without_vector,
         )
 
 
@@ -137,9 +145,12 @@ def inject(one: Entry, path: str, join: str, texts: Sequence[str]) -> tuple[Entr
         digest=f"{one.digest}-{stated[:16]}",
     )
     pieces = int(found.covered.sum())
-    said = (
-        f"{file.name}: vectors for {pieces} of {len(found.covered)} word pieces, "
-        f"{100 * share:.1f} % of all tokens"
+    said = Said(
+        "{file}: vectors for {n} of {of} word pieces, {share:.1f} % of all tokens",
+        file=file.name,
+        n=pieces,
+        of=len(found.covered),
+        share=100 * share,
     )
     return made, said
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from headstart.data.dataset import Rejected, Split
 from headstart.errors import DataError
 from headstart.facts import FactsError, Rule, parsed, read_bytes
+from headstart.wording import Said
 
 Drawn = tuple[float, float, float, float, str, bool]
 """Left, top, right, bottom, class, and whether it is a crowd, as the file has them."""
@@ -77,10 +78,18 @@ def joined(root: Path, parts: Sequence[Annotations]) -> Annotations:
     for part in parts:
         for name, number in part.ids.items():
             if ids.setdefault(name, number) != number:
-                notes.append(f"'{name}' has id {ids[name]}, but {number} in {part.root}")
+                notes.append(
+                    Said(
+                        "'{name}' has id {id}, but {other} in {root}",
+                        name=name,
+                        id=ids[name],
+                        other=number,
+                        root=str(part.root),
+                    )
+                )
     taken = set(ids.values())
     if len(taken) < len(ids):  # one number for two names: counted anew
-        notes.append("two classes share an id; all classes are numbered anew, from 1")
+        notes.append(Said("two classes share an id; all classes are numbered anew, from 1"))
         ids = {name: number for number, name in enumerate(ids, 1)}
     return Annotations(
         root,

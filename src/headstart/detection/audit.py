@@ -20,6 +20,7 @@ from headstart.progress import track
 from headstart.tasks.box_figures import NUMBERS, Things
 from headstart.tasks.boxes import CROWD, THING, Boxes, packed
 from headstart.tasks.task import Targets
+from headstart.wording import Said
 
 SLACK = 1.0
 """Pixels that a box may reach out of its picture without a word."""
@@ -167,14 +168,18 @@ def _classes(
     if not learned:
         which = "training picture" if training else "picture"
         raise DataError(f"{found.root}: no box on a {which} can be used.")
-    notes = [
-        f"'{name}' is on {n} held-out boxes but on no training picture; they do not count"
+    notes: list[str] = [
+        Said(
+            "'{name}' is on {n} held-out boxes but on no training picture; they do not count",
+            name=name,
+            n=n,
+        )
         for name, n in others.items()
         if name not in learned
     ]
     unused = [name for name in found.ids if name not in learned and name not in others]
     if unused:
-        notes.append(f"classes without a box, left out: {', '.join(unused[:10])}")
+        notes.append(Said("classes without a box, left out: {names}", names=", ".join(unused[:10])))
     return sorted(learned, key=lambda name: found.ids[name]), notes
 
 
@@ -190,17 +195,22 @@ def _things(boxes: list[Drawn], names: list[str], one: Scanned) -> Things:
 
 
 def _notes(faults: _Faults, task: Boxes, training: bool) -> list[str]:
-    notes = []
+    notes: list[str] = []
     if faults.cut:
-        notes.append(f"boxes that reach out of their pictures, and were cut: {faults.cut}")
+        notes.append(
+            Said("boxes that reach out of their pictures, and were cut: {n}", n=faults.cut)
+        )
     if faults.crowds:
-        notes.append(f"{faults.crowds} crowds: not trained on, and what is found in them is free")
+        crowds = "{n} crowds: not trained on, and what is found in them is free"
+        notes.append(Said(crowds, n=faults.crowds))
     if not training:
         return notes
     if len(task.names) == 1:
-        notes.append(f"one class, '{task.names[0]}': told apart from the ground alone")
+        one = "one class, '{name}': told apart from the ground alone"
+        notes.append(Said(one, name=task.names[0]))
     ids = list(task.ids)
     if ids != list(range(1, len(ids) + 1)):
         table = ", ".join(f"{number} {name}" for number, name in zip(ids, task.names, strict=True))
-        notes.append(f"the classes' ids, kept in the model as they are: {table[:200]}")
+        kept = "the classes' ids, kept in the model as they are: {table}"
+        notes.append(Said(kept, table=table[:200]))
     return notes

@@ -18,6 +18,7 @@ from headstart.detection.annotations import (
 )
 from headstart.errors import DataError
 from headstart.facts import FactsError, listed, mapping, record, require_regular
+from headstart.wording import Said
 
 PARTS = ("images", "annotations", "categories")
 
@@ -124,9 +125,10 @@ def _said(value: Any) -> str:
 
 
 def _notes(held: dict[str, Any]) -> list[str]:
-    notes = []
+    notes: list[str] = []
     for part in ("images", "annotations"):
         ids = [number for number in map(_id, held[part]) if number is not None]
         if len(set(ids)) < len(ids):
-            notes.append(f"several {part} have one id: {Counter(ids).most_common(1)[0][0]}")
+            said = "several {part} have one id: {id}"
+            notes.append(Said(said, part=part, id=Counter(ids).most_common(1)[0][0]))
     return notes

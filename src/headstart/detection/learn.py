@@ -30,6 +30,7 @@ from headstart.tasks.box_figures import things
 from headstart.tasks.boxes import THING
 from headstart.training.selection import selection
 from headstart.training.transfer import Fitted, Indices, Resuming, checkpoints_of, without_weights
+from headstart.wording import Said
 
 if TYPE_CHECKING:
     from headstart.boundary.inputs import Inputs
@@ -146,9 +147,17 @@ def _detector(
     found = anchors.fitted(boxes, len(levels))
     share = anchors.covered(boxes, found)
     notes.append(
-        f"maps of {len(levels)} levels, {levels[0].stride} to {levels[-1].stride} pixels a point; "
-        f"anchors of {found[0][0][0]:g} to {found[0][-1][-1]:g} pixels cover {100 * share:.0f} % "
-        f"of the {len(boxes)} training boxes by half"
+        Said(
+            "maps of {n} levels, {fine} to {coarse} pixels a point; anchors of {least:g} to "
+            "{most:g} pixels cover {share:.0f} % of the {boxes} training boxes by half",
+            n=len(levels),
+            fine=levels[0].stride,
+            coarse=levels[-1].stride,
+            least=found[0][0][0],
+            most=found[0][-1][-1],
+            share=100 * share,
+            boxes=len(boxes),
+        )
     )
     spec = Spec(
         tuple(level.channels for level in levels),
@@ -211,10 +220,13 @@ def _expected(backbone: Maps, detector: Detector, inputs: Inputs, job: Job) -> s
         step = [_timed(own, head, inputs, job, stage.boundary(own.n_blocks)) for _ in range(2)][-1]
     epochs = sum(one.epochs for one in job.plan.stages)
     total = step * n_steps * epochs
-    said = f"{total / 60:.0f} min" if total > 90 else f"{total:.0f} s"
-    return (
-        f"training will take about {said} here: {epochs} epoch{'s' * (epochs != 1)} of {n_steps} "
-        f"step{'s' * (n_steps != 1)} of {step:.2g} s"
+    return Said(
+        "training will take about {time} here; epochs: {epochs}; steps in each: {n_steps}, of "
+        "{step:.2g} s",
+        time=f"{total / 60:.0f} min" if total > 90 else f"{total:.0f} s",
+        epochs=epochs,
+        n_steps=n_steps,
+        step=step,
     )
 
 

@@ -26,6 +26,7 @@ from headstart.tasks.intervals import mean_interval
 from headstart.tasks.task import Indices, Matrix, Targets, Values
 from headstart.training.earlier import Earlier
 from headstart.training.transfer import Fitted, transfer
+from headstart.wording import Said
 
 FOLDS = 3
 """Of strategies that train by steps, each of which takes two fits; those that solve take five."""
@@ -65,15 +66,18 @@ class Outcome:
     def sentence(self) -> str:
         """Return what was done, and why."""
         if not self.inner:
-            return f"{self.n} unlabelled items are not used: too few labels to test if they help"
+            few = "{n} unlabelled items are not used: too few labels to test if they help"
+            return Said(few, n=self.n)
         low, high = self.interval
-        done = "used" if self.kept else "not used"
-        why = "they help" if self.kept else "it cannot be told that they help"
-        return (
-            f"of {self.n} unlabelled items {self.sure} are answered surely; they are {done}: on "
-            f"inner folds of the labelled ones {why}; log loss {-self.gain:+.3f} "
-            f"(95 %: {-high:+.3f} to {-low:+.3f})"
+        found = (
+            "of {n} unlabelled items {sure} are answered surely; they are used: on inner folds of "
+            "the labelled ones they help; log loss {loss:+.3f} (95 %: {low:+.3f} to {high:+.3f})"
+            if self.kept
+            else "of {n} unlabelled items {sure} are answered surely; they are not used: on inner "
+            "folds of the labelled ones it cannot be told that they help; log loss {loss:+.3f} "
+            "(95 %: {low:+.3f} to {high:+.3f})"
         )
+        return Said(found, n=self.n, sure=self.sure, loss=-self.gain, low=-high, high=-low)
 
 
 @dataclass(frozen=True)

@@ -327,4 +327,112 @@ CHINESE: dict[str, str] = {
         "这些图片与 {name} 学过的不同：归一化后均值为 {centre:.1f}（通常约为 0），离散度为 {spread:.1f}（通常约为 1）。"
         "绘画、扫描件和反色图片常如此；请训练网络的更多部分，或换用学过此类图片的网络。"
     ),
+    # -- what was said on the way
+    "backbone {backbone}, for {why}": "骨干网络 {backbone}，理由：{why}",
+    "small grey pictures ({said})": "灰度小图（{said}）",
+    "photos ({said}): the first of the catalogue that is here": "照片（{said}）：目录中第一个本机已有的网络",
+    "photos ({said}): the first of the catalogue, to be fetched": "照片（{said}）：目录中的第一个，尚待下载",
+    "photos ({said}): the first of the catalogue, fetched": "照片（{said}）：目录中的第一个，已下载",
+    "texts in Latin script": "拉丁字母文本",
+    "texts, {share:.0f} % of whose letters are of other scripts than Latin": (
+        "文本中 {share:.0f}% 的字母属于拉丁字母以外的文字"
+    ),
+    "{said}: a multilingual encoder that is here": "{said}：采用本机已有的多语言编码器",
+    "{said}: a multilingual encoder, to be fetched": "{said}：采用多语言编码器，尚待下载",
+    "{said}: a multilingual encoder, fetched": "{said}：采用多语言编码器，已下载",
+    "{said}; no multilingual encoder is here, nor can one be fetched. Take one: {command}": (
+        "{said}；本机没有多语言编码器，也无法下载。请获取一个：{command}"
+    ),
+    "'{backbone}' hardly reads these texts: {unknown:.0f} % of their pieces are unknown to it and "
+    "{single:.0f} % are single characters; take an encoder of their language, such as "
+    "--backbone {other}": (
+        "“{backbone}”几乎读不懂这些文本：{unknown:.0f}% 的词元未知，{single:.0f}% 为单个字符；"
+        "请换用相应语言的编码器，例如 --backbone {other}"
+    ),
+    "glyphs learned from small printed characters; for photos name a backbone that learned from "
+    "photos, such as torchvision:mobilenet_v2": (
+        "glyphs 学自印刷小字符；照片请指定学自照片的骨干网络，例如 torchvision:mobilenet_v2"
+    ),
+    "{backbone}: first convolution adapted from {learned} to {wanted} channels": (
+        "{backbone}：首个卷积由 {learned} 通道改为 {wanted} 通道"
+    ),
+    "{backbone}: {size} words, {share:.1f} % of all tokens": "{backbone}：{size} 个词，占全部词元的 {share:.1f}%",
+    "{known}; {share:.1f} % of all tokens have a word vector, {n} words have none": (
+        "{known}；{share:.1f}% 的词元有词向量，{n} 个词没有"
+    ),
+    "{file}: vectors for {n} of {of} word pieces, {share:.1f} % of all tokens": (
+        "{file}：{of} 个词片中 {n} 个有向量，占全部词元的 {share:.1f}%"
+    ),
+    "activations were kept as 16-bit floats: training has seen them rounded (--cache-half)": (
+        "激活值以 16 位浮点保存：训练所见的是舍入后的值（--cache-half）"
+    ),
+    "nothing is blended: no inner part could be set aside to choose by": "未作混合：留不出用于选择的内部样本",
+    "blend: {share:.0%} of the way from the weights before to those after": (
+        "混合：取训练前权重到训练后权重之间 {share:.0%} 处"
+    ),
+    "too few items were set aside to state intervals around the numbers": "内部样本太少，无法给出数值的区间",
+    "too few items were set aside to choose thresholds: all labels have one half": (
+        "内部样本太少，无法选择阈值：所有标签均用一半"
+    ),
+    "fewer than {n} examples to train on: {names}": "训练样本少于 {n} 个：{names}",
+    "measured on {n:,} of {of:,} held-out items, drawn at random": "在随机抽取的 {n:,} 个留出样本上测量（共 {of:,} 个）",
+    "trained once more on all {n} items; the figures are those of the model that learned from {of} "
+    "of them": "已用全部 {n} 个样本重新训练；各项指标来自只学过其中 {of} 个的模型",
+    "by the rule '{method}' would be taken, not '{word}': {why}": "按规则应采用“{method}”，而不是“{word}”：{why}",
+    "its answers are less sure and varied than the source-only model's": (
+        "它的回答不如只学源域的模型确定而多样"
+    ),
+    "'{chosen}' comes before it": "“{chosen}”排在它之前",
+    "it loses {lost:.1f} points of the source for nothing that there seems to win": (
+        "它在源域上损失 {lost:.1f} 个百分点，而目标域看来没有可以提高之处"
+    ),
+    "it loses {lost:.1f} points of the source for the {won:.1f} that there seems to win": (
+        "它在源域上损失 {lost:.1f} 个百分点，而目标域看来只能提高 {won:.1f} 个"
+    ),
+    "the target has no labels: the figures are of held-out source items": "目标域没有标签：各项指标来自留出的源域样本",
+    "target_labels {wanted}: fewer are there, all are used: {names}": (
+        "target_labels 为 {wanted}：以下类别不足此数，已全部采用：{names}"
+    ),
+    "classes of the source that the target lacks: {names}; methods that want varied answers may "
+    "give them all the same": "目标域缺少的源域类别：{names}；要求回答多样的方法仍可能给出这些类别",
+    "the target has {n} items for {of} of the source; {most} of them, drawn at random, take part": (
+        "目标域有 {n} 个样本，源域只有 {of} 个；随机抽取其中 {most} 个参与"
+    ),
+    "{n} items lie in both domains": "{n} 个样本同时出现在两个域中",
+    "{n} unlabelled items are not used: too few labels to test if they help": (
+        "{n} 个无标签样本未被采用：标签太少，无法检验是否有益"
+    ),
+    "of {n} unlabelled items {sure} are answered surely; they are used: on inner folds of the "
+    "labelled ones they help; log loss {loss:+.3f} (95 %: {low:+.3f} to {high:+.3f})": (
+        "{n} 个无标签样本中 {sure} 个回答确定；已采用：在有标签样本的内部各折上有益；对数损失 {loss:+.3f}"
+        "（95%：{low:+.3f} 至 {high:+.3f}）"
+    ),
+    "of {n} unlabelled items {sure} are answered surely; they are not used: on inner folds of the "
+    "labelled ones it cannot be told that they help; log loss {loss:+.3f} (95 %: {low:+.3f} to "
+    "{high:+.3f})": (
+        "{n} 个无标签样本中 {sure} 个回答确定；未采用：在有标签样本的内部各折上看不出有益；对数损失 {loss:+.3f}"
+        "（95%：{low:+.3f} 至 {high:+.3f}）"
+    ),
+    # -- boxes
+    "pictures are enlarged to {side} pixels a side, for half of the things are small (--image-size)": (
+        "图片放大至边长 {side} 像素，因为半数物体很小（--image-size）"
+    ),
+    "'{name}' is on {n} held-out boxes but on no training picture; they do not count": (
+        "“{name}”出现在 {n} 个留出的框上，但训练图片中没有；不予计入"
+    ),
+    "classes without a box, left out: {names}": "没有框的类别，已略去：{names}",
+    "boxes that reach out of their pictures, and were cut: {n}": "超出图片而被裁剪的框：{n} 个",
+    "{n} crowds: not trained on, and what is found in them is free": "{n} 个群体框：不参与训练，其中的检出不计对错",
+    "one class, '{name}': told apart from the ground alone": "只有一个类别“{name}”：仅与背景区分",
+    "the classes' ids, kept in the model as they are: {table}": "类别编号，按原样保存在模型中：{table}",
+    "'{name}' has id {id}, but {other} in {root}": "“{name}”的编号为 {id}，但在 {root} 中为 {other}",
+    "two classes share an id; all classes are numbered anew, from 1": "两个类别编号相同；全部类别从 1 起重新编号",
+    "several {part} have one id: {id}": "多个 {part} 共用一个编号：{id}",
+    "maps of {n} levels, {fine} to {coarse} pixels a point; anchors of {least:g} to {most:g} pixels "
+    "cover {share:.0f} % of the {boxes} training boxes by half": (
+        "特征图 {n} 级，每点 {fine} 至 {coarse} 像素；{least:g} 至 {most:g} 像素的锚框至少半数覆盖 {boxes} 个训练框中的 {share:.0f}%"
+    ),
+    "training will take about {time} here; epochs: {epochs}; steps in each: {n_steps}, of {step:.2g} s": (
+        "在本机训练约需 {time}；轮数：{epochs}；每轮 {n_steps} 步，每步 {step:.2g} 秒"
+    ),
 }

@@ -157,4 +157,6 @@ def _use(view: View, folder: str, sample: str) -> str:
 
 
 def _notes(view: View, notes: Sequence[str]) -> str:
-    return view.section("notes", "Notes", view.listed(notes) if notes else "")
+    return view.section(
+        "notes", "Notes", view.listed([view.words(note) for note in notes]) if notes else ""
+    )

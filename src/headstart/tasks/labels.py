@@ -232,7 +232,7 @@ class Labels(Task):
         """Return that no threshold was chosen, where none was."""
         if self.thresholds:
             return []
-        return ["too few items were set aside to choose thresholds: all labels have one half"]
+        return [Said("too few items were set aside to choose thresholds: all labels have one half")]
 
     # -- answering --------------------------------------------------------------------------------
 

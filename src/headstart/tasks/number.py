@@ -242,7 +242,7 @@ class Number(Task):
         """Return that there are no intervals, where there are none."""
         if math.isfinite(self.half):
             return []
-        return ["too few items were set aside to state intervals around the numbers"]
+        return [Said("too few items were set aside to state intervals around the numbers")]
 
     # -- answering --------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from headstart.tasks.head import Head
 from headstart.tasks.heads import OWN, Examples, solve
 from headstart.training.earlier import Earlier
 from headstart.training.selection import selection
+from headstart.wording import Said
 
 if TYPE_CHECKING:
     from headstart.backbones.blocks import Backbone
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 
 Indices = npt.NDArray[np.int64]
 
-HALVED = "activations were kept as 16-bit floats: training has seen them rounded (--cache-half)"
+HALVED = Said(
+    "activations were kept as 16-bit floats: training has seen them rounded (--cache-half)"
+)
 
 
 @dataclass(frozen=True)
@@ -392,9 +395,11 @@ def blend_notes(options: Options, history: Sequence[dict[str, float]]) -> list[s
     if not options.blend:
         return []
     if not history or "blend" not in history[-1]:
-        return ["nothing is blended: no inner part could be set aside to choose by"]
+        return [Said("nothing is blended: no inner part could be set aside to choose by")]
     share = history[-1]["blend"]
-    return [f"blend: {share:.0%} of the way from the weights before to those after"]
+    return [
+        Said("blend: {share:.0%} of the way from the weights before to those after", share=share)
+    ]
 
 
 def augment_level(entry: Entry, options: Options) -> str:

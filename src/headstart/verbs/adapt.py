@@ -37,6 +37,7 @@ from headstart.strategies.registry import OFFERED, strategies
 from headstart.training.transfer import Fitted, Resuming
 from headstart.verbs.fit_result import Fit, worst
 from headstart.verbs.gathering import called
+from headstart.wording import Said
 
 if TYPE_CHECKING:
     from headstart.adaptation.above import Above
@@ -254,7 +255,8 @@ def _choice(
     """Return the method to take; one that is named alone is taken, whatever speaks against it."""
     method, why = choose(candidates, PREFERRED)
     if word in METHODS and method != word:
-        say(notes, f"by the rule '{method}' would be taken, not '{word}': {why[word]}")
+        rule = "by the rule '{method}' would be taken, not '{word}': {why}"
+        say(notes, Said(rule, method=method, word=word, why=why[word]))
         method, why = word, {}
     return method, why
 
@@ -294,7 +296,7 @@ def _fit(bench: Bench | Above, method: str, one: Candidate, notes: list[str], ru
         (d.target, d.theirs, one.target) if one.target else (d.source, d.ours, one.source)
     )
     if one.target is None:
-        say(notes, "the target has no labels: the figures are of held-out source items")
+        say(notes, Said("the target has no labels: the figures are of held-out source items"))
     # Items of classes that the source lacks were seen, but have no place on a page.
     known = parts.train[found.dataset.labels[parts.train] >= 0]
     parts = parts._replace(train=known)

@@ -45,6 +45,7 @@ from headstart.tasks.task import Matrix, Targets, Task
 from headstart.training.transfer import Fitted, Resuming
 from headstart.verbs import gathering
 from headstart.verbs.fit_result import WORST, Fit
+from headstart.wording import Said
 
 SHOWN = 12
 """Held-out pictures that a report shows with their boxes."""
@@ -119,8 +120,12 @@ def _entry(checked: Checked, parts: Split, run: Detecting, notes: list[str]) -> 
         raise UsageError(f"boxes are found on the maps of one backbone, not of '{run.backbone}'.")
     side = run.image_size or side_for(shapes(checked.dataset, parts.train), checked.longest)
     if side > checked.longest and not run.image_size:
-        say(notes, f"pictures are enlarged to {side} pixels a side, for half of the things are "
-            "small (--image-size)")  # fmt: skip
+        larger = Said(
+            "pictures are enlarged to {side} pixels a side, for half of the things are small "
+            "(--image-size)",
+            side=side,
+        )
+        say(notes, larger)
     return square(entries[0], side)
 
 

@@ -43,6 +43,7 @@ from headstart.verbs.auto import AUTO, Auto, decided
 from headstart.verbs.fit_result import Fit, shown, worst
 from headstart.verbs.probing import earlier_of
 from headstart.verbs.unlabelled import require_rest, with_unlabelled
+from headstart.wording import Said
 
 REFIT = "refit"
 """Folder of the checkpoints of the model of all items, below those of the measured one."""
@@ -237,8 +238,12 @@ def _refitted(made: Fit, ready: Ready, run: Fitting) -> Fit:
     notes = list(made.notes)
     say(
         notes,
-        f"trained once more on all {len(everything)} items; the figures are those of the model "
-        f"that learned from {len(made.parts.train)} of them",
+        Said(
+            "trained once more on all {n} items; the figures are those of the model that learned "
+            "from {of} of them",
+            n=len(everything),
+            of=len(made.parts.train),
+        ),
     )
     seconds = made.seconds | {"train": made.seconds["train"] + again.seconds}
     return replace(made, fitted=again, refitted=True, notes=notes, seconds=seconds)
@@ -268,12 +273,13 @@ def _parts(found: Audit, run: Fitting, notes: list[str]) -> Split:
     counts = drawn.task.counts(drawn.values)
     short = [f"{name} ({n})" for name, n in counts.items() if n < (shots or 1)]
     if shots and short:
-        say(notes, f"fewer than {shots} examples to train on: {', '.join(short)}")
+        few = Said("fewer than {n} examples to train on: {names}", n=shots, names=", ".join(short))
+        say(notes, few)
     if why := drawn.task.unlearnable(drawn.values, "training items"):
         raise DataError(f"{dataset.root}: {why}.")
     require_held_out(dataset, parts)
     held_out = enough(parts.held_out, seed=run.seed) if shots else parts.held_out
     if len(held_out) < len(parts.held_out):
-        many = f"{len(held_out):,} of {len(parts.held_out):,} held-out items"
-        say(notes, f"measured on {many}, drawn at random")
+        some = "measured on {n:,} of {of:,} held-out items, drawn at random"
+        say(notes, Said(some, n=len(held_out), of=len(parts.held_out)))
     return Split(train, held_out)
