@@ -27,7 +27,7 @@ from headstart.tasks.task import Targets
 
 AUTO = "auto"
 
-CANDIDATES = ("frozen", "lp-ft", "contrastive", "warm")
+CANDIDATES = ("frozen", "lp-ft", "warm", "contrastive")
 """Ways that are far enough apart to be worth measuring, cheap ones first."""
 
 FOLDS, DRAWS = 4, 3
