@@ -8,6 +8,9 @@ from typing import Protocol
 from headstart.adaptation.scores import Scores
 from headstart.wording import Said
 
+SHARE = 0.5
+"""Of what there seems to be to win in the target: the most that may be lost of the source."""
+
 
 class Judged(Protocol):
     """What is known of a candidate."""
@@ -32,9 +35,10 @@ def choose(
 
     Scores do not compare across methods, for a method that asks for sure answers gets them. So the
     order of belief is fixed beforehand, from public benchmarks, and what is known can only veto: a
-    candidate goes that loses more of the source than there is to win, which is what the source-only
-    model seems to lose on its way to the target (`expected`); or whose answers in the target are
-    less sure and varied than that model's (`nuclear_norm`). Where all go, nothing is done: "none".
+    candidate goes that loses more of the source than half (`SHARE`) of what there is to win, which
+    is what the source-only model seems to lose on its way to the target (`expected`); or whose
+    answers in the target are less sure and varied than that model's (`nuclear_norm`). Where all go,
+    nothing is done: "none".
 
     Args:
         candidates: by method; "none", the source alone, is among them.
@@ -44,9 +48,9 @@ def choose(
     ...     def __init__(self, accuracy, spread):
     ...         self.source_accuracy, self.scores = accuracy, Scores(0.1, spread, 1.0)
     ...         self.expected = 0.8
-    >>> choose({"none": Of(0.9, 0.5), "mcc": Of(0.85, 0.9)}, ("mcc", "none"))[0]
+    >>> choose({"none": Of(0.9, 0.5), "mcc": Of(0.86, 0.9)}, ("mcc", "none"))[0]
     'mcc'
-    >>> choose({"none": Of(0.9, 0.5), "mcc": Of(0.75, 0.9)}, ("mcc", "none"))[0]
+    >>> choose({"none": Of(0.9, 0.5), "mcc": Of(0.84, 0.9)}, ("mcc", "none"))[0]
     'none'
     """
     base = candidates["none"]
@@ -57,7 +61,7 @@ def choose(
     for name in order:
         one = candidates[name]
         lost = base.source_accuracy - one.source_accuracy
-        if name != "none" and lost > to_win:
+        if name != "none" and lost > SHARE * to_win:
             why[name] = _too_dear(lost, to_win)
         elif name != "none" and one.scores.spread < base.scores.spread:
             why[name] = Said("its answers are less sure and varied than the source-only model's")
@@ -71,11 +75,11 @@ def choose(
 def _too_dear(lost: float, to_win: float) -> str:
     if to_win <= 0:
         return Said(
-            "it loses {lost:.1f} points of the source for nothing that there seems to win",
+            "it loses {lost:.1f} points of the source, where there seems to be nothing to win",
             lost=100 * lost,
         )
     return Said(
-        "it loses {lost:.1f} points of the source for the {won:.1f} that there seems to win",
+        "it loses {lost:.1f} points of the source, where there seem to be {won:.1f} to win",
         lost=100 * lost,
         won=100 * to_win,
     )
