@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,47 +102,51 @@ def advise(
         skipped: whether costly strategies were left out because nobody could have told them apart.
     """
     choice = choose(runs, task)
-    backbone, strategy, shots = choice.cell
+    parts = [*_taken(choice, task), *_not_above(choice, task, floors)]
+    more = _more(runs, task, choice, forecast, goal, skipped=skipped)
+    return Advice(*choice.cell, joined(parts), more)
+
+
+def _taken(choice: Choice, task: Task) -> Iterator[Said]:
+    """Yield what to take, and what costs a tenth of it."""
+    backbone, strategy, _ = choice.cell
     found = choice.estimate
-    parts = [
-        Said(
-            "Take {strategy} on {backbone}: expect {score} {share} (95 %: {span}) at {time} a fit",
-            strategy=strategy,
-            backbone=backbone,
-            score=named(task.score),
-            share=task.shown(found.estimate),
-            span=task.shown_span(found.low, found.high),
-            time=_seconds(choice.seconds),
-        )
-    ]
+    yield Said(
+        "Take {strategy} on {backbone}: expect {score} {share} (95 %: {span}) at {time} a fit",
+        strategy=strategy,
+        backbone=backbone,
+        score=named(task.score),
+        share=task.shown(found.estimate),
+        span=task.shown_span(found.low, found.high),
+        time=_seconds(choice.seconds),
+    )
     if choice.cheap:
         (other, way, _), mean, seconds = choice.cheap
-        parts.append(
-            Said(
-                "{way} on {other} costs {time} and reaches {share}",
-                way=way,
-                other=other,
-                time=_seconds(seconds),
-                share=task.shown(mean),
-            )
+        yield Said(
+            "{way} on {other} costs {time} and reaches {share}",
+            way=way,
+            other=other,
+            time=_seconds(seconds),
+            share=task.shown(mean),
         )
-    beaten = [one for one in floors if one.shots in (shots, "all") and one.mean >= found.low]
+
+
+def _not_above(choice: Choice, task: Task, floors: Sequence[Floor]) -> Iterator[Said]:
+    """Yield the floors that the chosen cell is not clearly above."""
+    low, shots = choice.estimate.low, choice.cell[2]
+    beaten = [one for one in floors if one.shots in (shots, "all") and one.mean >= low]
     if beaten:
         names = ", ".join(f"{one.name} ({task.shown(one.mean)})" for one in beaten)
-        parts.append(Said("it is not clearly above what needs no backbone: {names}", names=names))
-    nameless = [one for one in floors if one.shots == 0 and one.mean >= found.low]
+        yield Said("it is not clearly above what needs no backbone: {names}", names=names)
+    nameless = [one for one in floors if one.shots == 0 and one.mean >= low]
     if nameless:
         best = max(nameless, key=lambda one: one.mean)
-        parts.append(
-            Said(
-                "it is not clearly above the names of the classes alone, which need no label "
-                "({share} on {backbone})",
-                share=task.shown(best.mean),
-                backbone=best.backbone,
-            )
+        yield Said(
+            "it is not clearly above the names of the classes alone, which need no label "
+            "({share} on {backbone})",
+            share=task.shown(best.mean),
+            backbone=best.backbone,
         )
-    more = _more(runs, task, choice, forecast, goal, skipped=skipped)
-    return Advice(backbone, strategy, shots, joined(parts), more)
 
 
 def _more(
