@@ -2,7 +2,7 @@
 
     python benchmarks/pretraining.py autoencoder mnist [--draws 5] [--epochs 40]
     python benchmarks/pretraining.py rest mnist [--draws 5]
-    python benchmarks/pretraining.py masked ag_news [--draws 5] [--epochs 2] [--texts 4000]
+    python benchmarks/pretraining.py masked ag_news [--draws 5] [--epochs 2] [--texts 4000] [--shots 8,64]
 
 All draws are paired: the same labels with and without. The last line is the mean difference with
 its 95 % interval by Student's t. Items measured on never take part in pre-training.
@@ -11,6 +11,7 @@ its 95 % interval by Student's t. Items measured on never take part in pre-train
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import tempfile
 import time
@@ -61,6 +62,11 @@ def training(data: Dataset) -> Dataset:
     return replace(data.take(chosen), targets=None)
 
 
+def few(given: argparse.Namespace) -> int:
+    """Return the labels a class."""
+    return given.shots[0] if given.shots else 10
+
+
 def encoded(name: str, folder: Path, given: argparse.Namespace) -> None:
     """Fine-tune the small network after an autoencoder, against from scratch."""
     data = headstart.read(DATA / name)
@@ -75,7 +81,7 @@ def encoded(name: str, folder: Path, given: argparse.Namespace) -> None:
     )
 
     def fits(draw: int) -> tuple[float, float]:
-        how = {"shots": given.shots or 10, "seed": draw}
+        how = {"shots": few(given), "seed": draw}
         scratch = headstart.fit(data, backbone="glyphs", strategy="scratch", **how)
         warm = headstart.fit(data, backbone=made["weights"], strategy="warm", **how,
                              body_rate=1e-3)  # fmt: skip
@@ -89,7 +95,7 @@ def rest(name: str, folder: Path, given: argparse.Namespace) -> None:
     data = headstart.read(DATA / name)
 
     def fits(draw: int) -> tuple[float, float]:
-        how = {"shots": given.shots or 10, "seed": draw, "backbone": given.backbone}
+        how = {"shots": few(given), "seed": draw, "backbone": given.backbone}
         plain = headstart.fit(data, **how)
         having = headstart.fit(data, unlabelled="rest", **how)
         print(having.notes[-1], flush=True)
@@ -110,14 +116,15 @@ def filled(name: str, folder: Path, given: argparse.Namespace) -> None:
     )  # fmt: skip
     seconds = time.perf_counter() - start
     print(f"tuned on {made['n_train']} texts, {seconds:.0f} s; {made['check']}", flush=True)
-    for strategy in given.strategies.split(","):
+    sizes = given.shots or [8]
+    for strategy, shots in itertools.product(given.strategies.split(","), sizes):
 
-        def fits(draw: int, strategy: str = strategy) -> tuple[float, float]:
-            how = {"shots": given.shots or 8, "seed": draw, "strategy": strategy}
+        def fits(draw: int, strategy: str = strategy, shots: int = shots) -> tuple[float, float]:
+            how = {"shots": shots, "seed": draw, "strategy": strategy}
             plain = headstart.fit(data, backbone="minilm", max_length=128, **how)
             return plain.accuracy, headstart.fit(data, backbone=made["weights"], **how).accuracy
 
-        paired(f"{name}, {strategy}, minilm or tuned,", given.draws, fits)
+        paired(f"{name}, {strategy}, {shots} a class, minilm or tuned,", given.draws, fits)
 
 
 MODES = {"autoencoder": encoded, "rest": rest, "masked": filled}
@@ -130,7 +137,7 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--shots", type=int)
+    parser.add_argument("--shots", type=lambda word: [int(n) for n in word.split(",")])
     parser.add_argument("--texts", type=int, default=4000)
     parser.add_argument("--backbone", default="glyphs")
     parser.add_argument("--strategies", default="frozen")
