@@ -2,7 +2,7 @@
 
     python benchmarks/pretraining.py autoencoder mnist [--draws 5] [--epochs 40]
     python benchmarks/pretraining.py rest mnist [--draws 5]
-    python benchmarks/pretraining.py masked ag_news [--draws 5] [--epochs 2] [--texts 4000] [--shots 8,64]
+    python benchmarks/pretraining.py masked ag_news [--draws 5] [--texts 4000] [--shots 8,64]
 
 All draws are paired: the same labels with and without. The last line is the mean difference with
 its 95 % interval by Student's t. Items measured on never take part in pre-training.
