@@ -45,18 +45,18 @@ ITEMS, OTHERS = 250, 1500
 """Test items that the forecast knows, and most of those that it does not."""
 
 
-def part(data: headstart.Dataset, number: int = 0) -> headstart.Dataset:
-    """Return 130 a class to draw from and what to test on, from either side of a split."""
+def part(data: headstart.Dataset, number: int = 0, tested: int = ITEMS) -> headstart.Dataset:
+    """Return 130 a class to draw from and ``tested`` to test on, from either side of a split."""
     parts = split(data, np.arange(len(data)), val=0.3, seed=0)
     train = draw(data.known, parts.train, 130, seed=5, draw=7 + number)
-    test = np.random.default_rng(5 + number).permutation(parts.held_out)[: ITEMS + OTHERS]
+    test = np.random.default_rng(5 + number).permutation(parts.held_out)[:tested]
     own = np.array(["train"] * len(train) + ["test"] * len(test), "<U5")
     return replace(data.take(np.concatenate([train, test])), splits=own)
 
 
 def curves(name: str, backbone: str, draws: int, number: int = 0) -> tuple[Curve, Curve]:
     """Return the curve on the items that forecasts know, and on all others, which may be none."""
-    data = part(headstart.read(DATA / name), number)
+    data = part(headstart.read(DATA / name), number, ITEMS + OTHERS)
     found, features = extract(data, entries_for(backbone, data, Comparing.of({}), 0, []))
     data = found.dataset
     parts = split(data, found.usable)
