@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from headstart.report.svg import Axis, linear, logarithmic
 from headstart.report.thumbnails import MOST, SIDE, thumbnails
 from headstart.report.view import asset
 from headstart.report.words import Words, language
-from headstart.wording import Said, fields, plain
+from headstart.wording import fields, plain
 from pages import CHINESE as NAMES
 from pages import of_comparison, of_fit, picture
 
@@ -185,11 +186,13 @@ def _constants(node: ast.expr) -> list[str]:
     return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
 
 
-def test_notes_are_said_in_the_page_s_language() -> None:
-    facts, more = of_fit(NAMES[:2])
-    facts["notes"] = [Said("{n} items lie in both domains", n=3), "as it is {so}"]
-    page = fit_page.page(facts, more, Words("zh"))
-    assert "3 个样本同时出现在两个域中" in page and "as it is {so}" in page
+def test_notes_are_said_in_the_page_s_language(tmp_path: Path, glyph_graph: Any) -> None:
+    made = headstart.fit(bars(), lang="zh")
+    made.notes.append("as it is {so}")
+    made.save(tmp_path / "m")
+    page = (tmp_path / "m" / "report.html").read_text("utf-8")
+    assert "骨干网络 glyphs，理由：灰度小图" in page and "as it is {so}" in page
+    assert json.loads((tmp_path / "m" / "bundle.json").read_text())["notes"] == made.notes
 
 
 def _strings(path: str) -> Any:

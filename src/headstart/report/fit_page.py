@@ -57,7 +57,7 @@ def page(facts: Facts, more: Facts | None = None, words: Words | None = None) ->
         diagrams.filters(view, more.get("filters")),
         _use(view, more.get("folder", "model"), view.words(more.get("sample", "new-items"))),
         sections.made_with(view, both),
-        _notes(view, facts["notes"]),
+        _notes(view, more.get("notes", facts["notes"])),
         sections.skipped(view, facts["skipped"]),
     )
 

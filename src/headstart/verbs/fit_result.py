@@ -211,7 +211,8 @@ class Fit(Shown):
         from headstart.report.fit_page import page
         from headstart.report.words import Words, language
 
-        more = {**gathered(self), "folder": folder.resolve().name}
+        # As they were said, not as JSON has them: the page may be in another language.
+        more = {**gathered(self), "notes": self.notes, "folder": folder.resolve().name}
         if found := gathering.filters(self.model, made.tensors if self.fitted.history else {}):
             more["filters"] = found
         with written_aside(made.path / "report.html") as aside:
