@@ -52,6 +52,7 @@ def compare(
     moment: float = inf,
     record: Record | None = None,
     earlier: Mapping[str, Earlier] | None = None,
+    done: Sequence[Run] = (),
 ) -> Comparison:
     """Fit every strategy on every draw and measure it on ``design.held_out``.
 
@@ -71,17 +72,18 @@ def compare(
         record: keeps the comparison so far, see `Record.note`; with ``resume`` the runs it holds
             are part of the result and not run again.
         earlier: by backbone what it could answer before, to tell what is forgotten.
+        done: runs of the same design that are part of the result and not run again.
     """
     bench = _Bench(dataset, design, tuple(candidates), run, run.seed, device, earlier or {})
     held_out = HeldOut.of(dataset, design.held_out)
-    done = record.runs(held_out.targets) if record and run.resume else ()
+    done = record.runs(held_out.targets) if record and run.resume else tuple(done)
     finished = {(*one.cell, one.draw) for one in done}
     jobs = [job for job in _jobs(bench, run) if (*bench.cell(job), job.draw) not in finished]
     result = Comparison(done, held_out, len(jobs))
-    first = True
+    first = not done
     rounds = _rounds(bench, jobs, races=moment < inf)
     # The first run is done whatever the budget, so nobody may end it.
-    cheap = bool(rounds) and bench.solves(rounds[0][0])
+    cheap = not first or bool(rounds) and bench.solves(rounds[0][0])
     with _Crew(bench, workers, moment if cheap else inf) as crew, record or nullcontext():
         for batch in rounds:
             kept = _worth(bench, batch, result) if moment < inf else batch

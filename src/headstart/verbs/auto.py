@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,8 +16,9 @@ from headstart.data.dataset import Dataset
 from headstart.data.split import Split
 from headstart.errors import UsageError
 from headstart.evaluation.choosing import choose
-from headstart.evaluation.compare import compare
-from headstart.evaluation.design import SMALL, folded, held_once
+from headstart.evaluation.compare import Candidate, compare
+from headstart.evaluation.design import SMALL, Design, Indices, folded, held_once
+from headstart.evaluation.runs import Comparison, Run
 from headstart.settings.groups import Options
 from headstart.settings.option import table
 from headstart.settings.table import Comparing, Fitting
@@ -31,6 +32,9 @@ CANDIDATES = ("frozen", "lp-ft", "warm", "contrastive")
 """Ways that are far enough apart to be worth measuring, cheap ones first."""
 
 FOLDS, DRAWS = 4, 3
+
+FEW = 300
+"""Items below which one fold of them says too little."""
 
 BUDGET = 300.0
 """Seconds to choose, where nobody says."""
@@ -74,8 +78,8 @@ def decided(
 ) -> tuple[Fitting, Auto]:
     """Return the settings with the strategy and backbone that were best, and why.
 
-    Fold by fold of the training part alone, or on one fold where it is large; what is held out is
-    not looked at. The figure is corrected for the choosing, see `headstart.evaluation.bias`.
+    Fold by fold of the training part alone, or on one fold where that takes too long; what is held
+    out is not looked at. The figure is corrected for the choosing, see `headstart.evaluation.bias`.
 
     Args:
         dataset: all items.
@@ -95,26 +99,9 @@ def decided(
     )
     found, features = look(some, groups, solves=True, device=device, seed=run.seed)
     called = ["+".join(entry.name for entry in group) for group in groups]
-    train = parts_of(found).train
-    design = (
-        folded(found.dataset, train, FOLDS, DRAWS, run.seed)
-        if len(train) < SMALL
-        # So many need not all be measured on, and each strategy is fitted once, not four times.
-        else held_once(found.dataset, train, FOLDS, run.seed)
-    )
-    comparing = Comparing.of(
-        {"strategies": names, "shots": ("all",), "draws": DRAWS, "budget": 0.0, "resume": False},
-        replace(run, out=None, resume=False),
-    )
-    result = compare(
-        found.dataset,
-        design,
-        list(zip(called, groups, features, strict=True)),
-        comparing,
-        device=device,
-        workers=1,
-        moment=moment,
-    )
+    cells = list(zip(called, groups, features, strict=True))
+    race = _Race(found.dataset, cells, replace(run, out=None, resume=False), device, moment)
+    result = race.run(names, parts_of(found).train)
     choice = choose(result.runs, result.kind, thrifty=False)
     backbone, way, _ = choice.cell
     one = choice.estimate
@@ -125,6 +112,48 @@ def decided(
     auto = Auto(backbone, way, *figures, spent, len(tried), left)
     named = wanted[called.index(backbone)]
     return replace(run, strategy=way, backbone=named, given=_read(run, way)), auto
+
+
+@dataclass(frozen=True)
+class _Race:
+    """What is compared inside the training part, and until when."""
+
+    dataset: Dataset
+    cells: Sequence[Candidate]
+    settings: Fitting
+    device: str
+    moment: float
+
+    def run(self, names: tuple[str, ...], train: Indices) -> Comparison:
+        """Return the comparison of ``names``: fold by fold where time allows, else on one fold.
+
+        Four models of each strategy say more than one, but only if all strategies get theirs; what
+        they take is told by one fit of the first that trains.
+        """
+        seed = self.settings.seed
+        folds = folded(self.dataset, train, FOLDS, DRAWS, seed)
+        if len(train) < FEW:
+            return self._compared(folds, names, DRAWS)
+        once = held_once(self.dataset, train, FOLDS, seed)
+        first = next((k for k, name in enumerate(names, 1) if not strategy(name).solves), None)
+        look = self._compared(once, names[:first], 1)
+        if len(train) < SMALL and self._time_for(look, names):
+            return self._compared(folds, names, DRAWS)
+        return self._compared(once, names, DRAWS, look.runs)
+
+    def _compared(
+        self, design: Design, names: tuple[str, ...], draws: int, done: Sequence[Run] = ()
+    ) -> Comparison:
+        asked = {"strategies": names, "shots": ("all",), "draws": draws}
+        comparing = Comparing.of(asked | {"budget": 0.0, "resume": False}, self.settings)
+        how: dict[str, Any] = {"device": self.device, "workers": 1, "moment": self.moment}
+        return compare(self.dataset, design, self.cells, comparing, done=done, **how)
+
+    def _time_for(self, look: Comparison, names: tuple[str, ...]) -> bool:
+        """Return whether a fit of every strategy on each fold should end in time."""
+        seconds = [one.seconds for one in look.runs if not strategy(one.strategy).solves]
+        trained = sum(not strategy(name).solves for name in names)
+        return FOLDS * trained * sum(seconds) < self.moment - time.monotonic()
 
 
 def candidates(dataset: Dataset, run: Fitting) -> tuple[str, ...]:
