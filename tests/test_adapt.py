@@ -25,6 +25,7 @@ from headstart.data.audit import audit
 from headstart.data.dataset import Dataset
 from headstart.data.memory.arrays import from_items
 from headstart.errors import DataError, UsageError
+from headstart.report import tables
 from headstart.settings.groups import Options
 from headstart.tasks.heads import Examples
 from headstart.tasks.task import Targets
@@ -202,7 +203,7 @@ def pair(glyph_graph: Path) -> tuple[Dataset, Dataset]:
 
 
 def test_adapt_measures_chooses_and_says_what_labels_would_bring(
-    pair: tuple[Dataset, Dataset], tmp_path: Path
+    pair: tuple[Dataset, Dataset], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = headstart.adapt(*pair, epochs=2, out=tmp_path / "bundle")
     found = result.to_json()
@@ -215,6 +216,10 @@ def test_adapt_measures_chooses_and_says_what_labels_would_bring(
     assert found["oracle"] == best
     assert found["oracle_gap"] == pytest.approx(best - found["accuracy"])
     assert found["with_labels"].keys() == {"1", "3"}
+    assert 0 <= found["source_only_expected"] <= 1
+    tables.adaptation(result)
+    expected = f"right in {result.fit.model.task.shown(result.expected)} of the target"
+    assert expected in capsys.readouterr().out
     assert (found["n_source"], found["n_target"], found["n_test"]) == (48, 48, 12)
     loaded = headstart.load(tmp_path / "bundle")
     assert loaded.facts["strategy"] == f"adapt {found['method']}"
@@ -233,7 +238,7 @@ def test_no_label_of_the_target_takes_part_in_the_choice(
     plain = headstart.adapt(source, target, epochs=2)
     other = headstart.adapt(source, turned, epochs=2)
     bare = headstart.adapt(source, target, epochs=2, unlabelled=True)
-    assert plain.method == other.method
+    assert plain.method == other.method and plain.expected == other.expected
     np.testing.assert_array_equal(plain.chosen.model.head.weight, other.chosen.model.head.weight)
     assert bare.oracle is None
     found = bare.to_json()

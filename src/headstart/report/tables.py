@@ -80,6 +80,8 @@ def adaptation(result: Adapted) -> None:
         for name, one in result.candidates.items()
     ]
     table(["method", "source", "entropy", "spread", "mixval", *["target"] * measured], rows)
+    hoped = task.shown(result.expected)
+    say(f"by its own doubt, the source-only model is right in {hoped} of the target")
     for name, reason in result.why.items():
         say(f"not {name}: {reason}")
     sizes = f"{found['n_source']} source items, {found['n_target']} target items without labels"

@@ -83,6 +83,11 @@ class Adapted:
         return self.candidates[self.method]
 
     @property
+    def expected(self) -> float:
+        """What the source-only model seems to reach in the target, by its own doubt, 0..1."""
+        return self.candidates["none"].expected
+
+    @property
     def oracle(self) -> str | None:
         """The method that the target's labels would have chosen; None without any."""
         known = {k: one.target.value for k, one in self.candidates.items() if one.target}
@@ -98,6 +103,7 @@ class Adapted:
             "method": self.method,
             "why_not": self.why,
             "scores": {name: _scored(one) for name, one in self.candidates.items()},
+            "source_only_expected": self.expected,
             "source_accuracy": self.chosen.source_accuracy,
             "source_interval": list(self.chosen.source.interval),
             **(of_target | self._against_oracle() if self.oracle else {}),
