@@ -233,6 +233,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 # -- exact ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 1, -1], ids=["low", "middle", "top"])
 @pytest.mark.parametrize("name", [*PICTURES, *TEXTS])
 def test_kept_and_computed_anew_come_to_the_same_weights(
@@ -269,6 +270,7 @@ def test_the_whole_network_in_each_step_comes_to_the_same_weights(
     assert_equal(weights, whole, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", [*PICTURES, *TEXTS])
 def test_it_does_not_matter_what_stands_beside_an_item(
@@ -290,6 +292,7 @@ def test_it_does_not_matter_what_stands_beside_an_item(
                 np.testing.assert_array_equal(row, value)
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_what_the_network_says(cases: Callable[[str], Case]) -> None:
     for name in (*PICTURES, *TEXTS):
         case = cases(name)
@@ -867,6 +870,7 @@ def failing(patch: pytest.MonkeyPatch, number: int, after: int) -> Iterator[list
         yield tried
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
 @pytest.mark.parametrize("after", [0, 3])
 def test_where_nothing_more_can_be_written(

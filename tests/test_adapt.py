@@ -202,6 +202,7 @@ def pair(glyph_graph: Path) -> tuple[Dataset, Dataset]:
     return bars(30, seed=1), darker(bars(30, seed=2))
 
 
+@pytest.mark.slow
 def test_adapt_measures_chooses_and_says_what_labels_would_bring(
     pair: tuple[Dataset, Dataset], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,6 +230,7 @@ def test_adapt_measures_chooses_and_says_what_labels_would_bring(
     assert answers[0]["label"] in ("bar 0", "bar 1")
 
 
+@pytest.mark.slow
 def test_no_label_of_the_target_takes_part_in_the_choice(
     pair: tuple[Dataset, Dataset],
 ) -> None:
@@ -272,6 +274,7 @@ def test_texts_and_tables(tmp_path: Path) -> None:
     assert found.oracle is None and found.to_json()["n_target"] == 60
 
 
+@pytest.mark.slow
 def test_translated_pictures_are_the_sources_in_the_targets_light(
     pair: tuple[Dataset, Dataset],
 ) -> None:
@@ -301,6 +304,7 @@ class Patient(Painted):
     steps: int = 100
 
 
+@pytest.mark.slow
 def test_painted_pictures_are_the_sources_and_come_again(
     pair: tuple[Dataset, Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,6 +356,7 @@ def test_painters_find_the_way_to_dark_digits_on_striped_ground(
     assert found["none"]["accuracy"] < 0.35 and found["cycle"]["accuracy"] > 0.5
 
 
+@pytest.mark.slow
 def test_methods_above_trained_blocks(pair: tuple[Dataset, Dataset], tmp_path: Path) -> None:
     how: dict[str, Any] = {"backbone": "random:glyphs", "strategy": "scratch", "epochs": 1}
     found = headstart.adapt(*pair, method="mcc,coral", **how, out=tmp_path / "bundle")
@@ -365,6 +370,7 @@ def test_methods_above_trained_blocks(pair: tuple[Dataset, Dataset], tmp_path: P
         headstart.adapt(*pair, strategy="contrastive")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["shot", "cdan"])
 def test_blocks_above_a_boundary_learn_from_the_target(
     name: str, pair: tuple[Dataset, Dataset]
@@ -381,6 +387,7 @@ def test_blocks_above_a_boundary_learn_from_the_target(
     )
 
 
+@pytest.mark.slow
 def test_trainings_that_are_broken_off_go_on_to_the_same_weights(
     pair: tuple[Dataset, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -428,6 +435,7 @@ def test_one_target_picture(pair: tuple[Dataset, Dataset]) -> None:
         headstart.adapt(pair[0], pair[1].take([0]))
 
 
+@pytest.mark.slow
 def test_classes_that_one_side_lacks(pair: tuple[Dataset, Dataset]) -> None:
     source, target = bars(20, 3), darker(bars(20, 2, seed=2))
     notes = headstart.adapt(source, target, method="norm").to_json()["notes"]
@@ -463,6 +471,7 @@ def test_usps_to_mnist_gains_without_a_label() -> None:
     assert found["accuracy"] > found["scores"]["none"]["accuracy"] + 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["none", "norm", "coral", "mcc", "shot", "pseudo", "reweight"])
 @pytest.mark.parametrize("per_class", [15, 33])
 def test_shuffled_and_damaged_domains(method: str, per_class: int, glyph_graph: Path) -> None:

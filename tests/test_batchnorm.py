@@ -97,6 +97,7 @@ def test_nothing_else_changes(inputs: Inputs) -> None:
     assert all(n.momentum == 0.1 and not n.training for n in norms(backbone).values())
 
 
+@pytest.mark.slow
 def test_a_deep_network_from_scratch_tells_items_apart() -> None:
     data, everything = bars(16, side=32), np.arange(32)
     entry = resolve("random:torchvision:mobilenet_v2").with_image_size(32).with_channels(1)

@@ -80,6 +80,7 @@ def compared(data: Path, columns: int) -> tuple[str, str]:
     return b"".join(seen).decode(), said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 40])
 def test_a_terminal_shows_the_table_so_far(glyph_graph: Path, tmp_path: Path, columns: int) -> None:
     seen, said = compared(save_bars(tmp_path / "data"), columns)

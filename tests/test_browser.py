@@ -108,6 +108,7 @@ def opened(chromium: Any, path: Path, width: int, scheme: str, **how: Any) -> tu
     return page, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("name", PAGES)
@@ -133,6 +134,7 @@ def test_what_is_clipped_would_be_found(chromium: Any, tmp_path: Path) -> None:
     page.context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_no_serious_fault(name: str, chromium: Any, written: dict[str, Path]) -> None:
     for scheme in ("light", "dark"):

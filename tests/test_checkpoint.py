@@ -107,6 +107,7 @@ facts = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.text(max_size=5), tensors(), max_size=5), facts)
 def test_tensors_and_facts_come_back_as_they_were(tmp_path_factory, put, told):
@@ -336,6 +337,7 @@ for _ in sys.stdin:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_kill_9_loses_nothing_that_was_saved(tmp_path, caplog):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

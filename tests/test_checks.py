@@ -333,6 +333,7 @@ def test_too_few_draws_are_said(glyph_graph: Path) -> None:
         assert "HS015" not in codes(found.findings), enough
 
 
+@pytest.mark.slow
 def test_data_with_hardly_anything_in_it(tmp_path: Path, glyph_graph: Path) -> None:
     make_images(tmp_path / "five", {"a": 3, "b": 2}, side=32)
     made = headstart.fit(tmp_path / "five")

@@ -20,6 +20,7 @@ def run(name: str, right: np.ndarray, draw: int = 0, seconds: float = 1.0) -> Ru
     return Run("net", name, "all", draw, seconds, answers(right))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidates", [1, 5, 40])
 def test_the_price_of_choosing_is_taken_off(candidates: int) -> None:
     """On null data, where all are right half of the time, the estimate is unbiased."""

@@ -145,6 +145,7 @@ def test_evaluate(saved: Path, data: Path, run: Any) -> None:
     assert found["skipped"] == [{"item": "bar 0/bad.png", "reason": "empty file"}]
 
 
+@pytest.mark.slow
 def test_compare(data: Path, tmp_path: Path, run: Any, glyph_graph: Path) -> None:
     arguments = ["--strategies", "frozen,partial:-1", "--shots", "1,all", "--draws", "2"]
     arguments += ["--image-size", "16"]
@@ -228,6 +229,7 @@ def test_audit_of_rubbish_fails_after_saying_why(tmp_path: Path, run: Any) -> No
     assert ran.out == "" or json.loads(ran.out)["usable"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["frozen", "partial:0"])
 def test_show_filters(strategy: str, data: Path, tmp_path: Path, run: Any) -> None:
     steps = [] if strategy == "frozen" else ["--epochs", "1"]
@@ -363,6 +365,7 @@ def test_every_option_has_help(run: Any) -> None:
             assert option.help or option.name in ("bundle",), (command.name, option.name)
 
 
+@pytest.mark.slow
 def test_demo(tmp_path: Path, run: Any, glyph_graph: Path, monkeypatch: Any) -> None:
     demo = import_module("headstart.verbs.demo")
     monkeypatch.setattr(demo, "STRATEGIES", ("frozen",))

@@ -204,6 +204,7 @@ def test_as_many_items_are_read_as_there_is_time_for(glyph_graph: Any, caplog: A
     assert affordable(data, entries, float("inf")) is data
 
 
+@pytest.mark.slow
 def test_a_comparison_concludes(glyph_graph: Any, tmp_path: Path) -> None:
     data = bars(per_class=30)
     how: dict[str, Any] = {"strategies": ["frozen"], "shots": [1, 2, 4], "draws": 3, "goal": 0.99}
@@ -325,6 +326,7 @@ def test_workers_end_with_the_one_that_started_them(tmp_path: Path) -> None:
             assert ended, "it would run, or wait, for ever"
 
 
+@pytest.mark.slow
 def test_what_is_measured_on_goes_up_to_the_boundary_once(
     monkeypatch: pytest.MonkeyPatch, glyph_graph: Any
 ) -> None:
@@ -349,6 +351,7 @@ class Stopped(Exception):
     """Stands for whatever ends a comparison half way."""
 
 
+@pytest.mark.slow
 def test_a_comparison_goes_on_where_it_was_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glyph_graph: Any
 ) -> None:
@@ -391,6 +394,7 @@ def test_a_comparison_goes_on_where_it_was_stopped(
     assert read == json.loads(json.dumps(found.to_json()))
 
 
+@pytest.mark.slow
 def test_a_comparison_is_added_to(tmp_path: Path, glyph_graph: Any) -> None:
     how: dict[str, Any] = {"options": ONE, "out": tmp_path}
     headstart.compare(bars(), strategies=["frozen"], shots=[1], draws=2, **how)

@@ -151,6 +151,7 @@ def test_a_network_that_cannot_be_looked_at_is_one_block(caplog: pytest.LogCaptu
     assert backbone(torch.ones(2, 4)).shape == (2, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in FAMILIES["pictures"]],

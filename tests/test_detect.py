@@ -41,6 +41,7 @@ FEW: dict[str, Any] = {"epochs": 2, "batch": 8, "device": "cpu", "image_size": 6
 # -- maps -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "strides"),
     [
@@ -120,6 +121,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_scenes(tmp_path_factory.mktemp("scenes") / "data")
 
 
+@pytest.mark.slow
 def test_it_learns_and_answers_in_pixels_and_ids(scenes: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     made = detect.fit(scenes, out=out, **FEW | {"epochs": 14})
@@ -157,6 +159,7 @@ def test_it_learns_and_answers_in_pixels_and_ids(scenes: Path, tmp_path: Path) -
     assert rejected == ()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(scenes: Path) -> None:
     one, two, other = (detect.fit(scenes, **FEW, seed=seed) for seed in (0, 0, 1))
     first, second, third = (made.model.more()[0] for made in (one, two, other))
@@ -188,6 +191,7 @@ def test_mirrored_boxes_stand_where_the_mirrored_things_are(size: tuple[int, int
     np.testing.assert_allclose(mirrored(both.labels[2:3], np.array([wide / 40])), row[None])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "mirror"),
     [("partial:2", True), ("discriminative", False), ("scratch", True), ("partial:4", False)],
@@ -218,6 +222,7 @@ def test_it_goes_on_where_it_was_stopped(
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
 
 
+@pytest.mark.slow
 def test_what_lies_below_the_boundary_does_not_change(scenes: Path) -> None:
     made = detect.fit(scenes, **FEW, strategy="partial:3")
     plain = vision.build(resolve("glyphs")).net.state_dict()
@@ -264,6 +269,7 @@ def test_bundles_of_other_verbs(scenes: Path, tmp_path: Path, glyph_graph: Path)
         detect.fit(tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_the_command_line(scenes: Path, tmp_path: Path, capsys: Any) -> None:
     def run(*arguments: str | Path) -> str:
         with pytest.raises(SystemExit) as end:
@@ -289,6 +295,7 @@ def test_the_command_line(scenes: Path, tmp_path: Path, capsys: Any) -> None:
     assert "95 %" in run("detect", "evaluate", out, scenes)
 
 
+@pytest.mark.slow
 def test_what_a_person_is_told(
     scenes: Path, tmp_path: Path, capsys: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -317,6 +324,7 @@ def test_what_a_person_is_told(
     assert [line for line in headstart.show(out, "errors")["lines"] if "still in" in line] == []
 
 
+@pytest.mark.slow
 def test_classes_that_a_detector_does_not_know(
     scenes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

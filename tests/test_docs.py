@@ -20,6 +20,7 @@ def examples(module: str) -> list[doctest.DocTest]:
     return [found for found in finder.find(import_module(module), module) if found.examples]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [name for name in MODULES if not name.endswith("__main__")])
 def test_examples(module: str) -> None:
     runner = doctest.DocTestRunner()

@@ -150,6 +150,7 @@ def test_an_engine_says_nothing_beside_its_error(capfd: pytest.CaptureFixture[st
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_the_newer_exporter_writes_one_file(
     monkeypatch: pytest.MonkeyPatch, headstart_home: Path
 ) -> None:

@@ -33,6 +33,7 @@ def _graph(glyph_graph: Path) -> None:
     """Every test starts with the exported graph."""
 
 
+@pytest.mark.slow
 @parametrize_with_checks([TransferClassifier()])
 def test_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)

@@ -46,6 +46,7 @@ def fetching(hub: Hub, root: Path, name: str, code: str = "") -> subprocess.Pope
     )
 
 
+@pytest.mark.slow
 def test_cut_off_at_five_places_and_resumed(tmp_path: Path) -> None:
     files = static_files(tmp_path / "made")
     hub = Hub({"me/static": files})
@@ -63,6 +64,7 @@ def test_cut_off_at_five_places_and_resumed(tmp_path: Path) -> None:
     assert kept.read_bytes() == files["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_killed_and_run_again(tmp_path: Path) -> None:
     files = static_files(tmp_path / "made")
     hub = Hub({"me/static": files})
@@ -83,6 +85,7 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
 TIMM = pytest.param("timm:test_resnet.r160_in1k", marks=pytest.mark.slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hf:me/static", TIMM])
 def test_another_digest_is_refused(name: str, tmp_path: Path) -> None:
     files = static_files(tmp_path / "made", 1)
@@ -109,6 +112,7 @@ def timm_files(root: Path, name: str) -> dict[str, bytes]:
     return {"model.safetensors": (root / "timm.safetensors").read_bytes()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("right", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_torchvisions_weights(right: bool, tmp_path: Path) -> None:
     import torch
@@ -145,6 +149,7 @@ def test_no_route_is_one_clear_error(name: str, tmp_path: Path) -> None:
     assert "Retrying" not in err, "nobody waits for what cannot come"
 
 
+@pytest.mark.slow
 def test_what_is_here_needs_no_route(tmp_path: Path) -> None:
     files = static_files(tmp_path / "made", 1)
     with serving(Hub({"me/static": files})) as hub:

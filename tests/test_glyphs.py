@@ -49,6 +49,7 @@ def test_forward_is_its_four_parts_in_order() -> None:
     assert net(x).shape == (3, 7)
 
 
+@pytest.mark.slow
 def test_pretraining_repeats_bit_for_bit_and_writes_loadable_files(tmp_path: Path) -> None:
     lines: list[str] = []
     before = torch.random.get_rng_state()

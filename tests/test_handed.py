@@ -242,6 +242,7 @@ def test_every_verb_takes_a_frame(encoder: str, tmp_path: Path) -> None:
     assert made["n"] == figures.n
 
 
+@pytest.mark.slow
 def test_the_estimator_takes_columns_and_refuses_what_is_missing(encoder: str) -> None:
     data = sentences()
     texts = [data.content(i).decode() for i in range(len(data))]

@@ -134,6 +134,7 @@ def halves(root: Path, n: int = 200) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how", [{}, {"strategy": "warm", "epochs": 12, "batch": 8, "head_rate": 0.05}], ids=["f", "w"]
 )
@@ -166,6 +167,7 @@ def test_columns_that_hold_half_of_the_label(
         headstart.predict(out, lacking)
 
 
+@pytest.mark.slow
 def test_columns_beside_texts(tmp_path: Path) -> None:
     data = sentences(24, 2)
     encoder = save_encoder(tmp_path / "e", [data.content(i).decode() for i in range(len(data))])
@@ -268,6 +270,7 @@ def test_features_are_joined_with_the_columns_of_the_training_items(
         assert vector[-3] == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_adapt_takes_the_columns_of_both_domains(glyph_graph: Path, tmp_path: Path) -> None:
     (tmp_path / "s").mkdir(), (tmp_path / "t").mkdir()
     source, target = halves(tmp_path / "s", 120), halves(tmp_path / "t", 80)

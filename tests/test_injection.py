@@ -83,6 +83,7 @@ def test_zeros_leave_the_network_as_it_is(
     np.testing.assert_array_equal(answers(plain.model, data), answers(zeros.model, data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_is_learned_saved_and_loaded(name: str, encoder: str, tmp_path: Path) -> None:
     data, out = sentences(12), tmp_path / "out"

@@ -74,6 +74,7 @@ def probe_alone(digits: Dataset, exported_glyphs: object) -> float:
     return judges.judge(case(digits), "frozen")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_ours_is_not_below_the_judge(
     name: str, digits: Dataset, probe_alone: float, glyph_graph: object

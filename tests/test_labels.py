@@ -118,6 +118,7 @@ def test_f1_of_a_label_that_nobody_has_is_left_out() -> None:
     assert (empty["n"], empty["macro_f1"], empty["exact"]) == (0, None, None)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=30))
 @settings(max_examples=30, deadline=None)
 def test_no_threshold_is_better_than_the_best(pairs: list[tuple[int, bool]]) -> None:

@@ -120,6 +120,7 @@ def test_those_say_nothing_of_draws_that_cannot_know() -> None:
     assert luck.spread_of([luck.Spread(-50.0, 1000.0)]).ratio == luck.LEAST
 
 
+@pytest.mark.slow
 def test_four_strategies_hold_against_simulated_truth() -> None:
     found = covered(2, 2000, times=300, strategies=4)
     twice = covered(5, 2000, times=300, strategies=4, law="twice")

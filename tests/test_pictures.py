@@ -184,6 +184,7 @@ def test_many_errors_and_many_classes_stay_on_one_picture(tmp_path: Path) -> Non
     assert max(size(tmp_path / "e.png")) < 3000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(8, 3, 3, 3), (33, 5, 5, 5), (1, 1, 7, 7)])
 def test_filters(shape: tuple[int, ...], tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
@@ -194,6 +195,7 @@ def test_filters(shape: tuple[int, ...], tmp_path: Path) -> None:
     assert size(tmp_path / "f.png")[0] > 600
 
 
+@pytest.mark.slow
 def test_filters_that_are_all_zero_or_very_many(tmp_path: Path) -> None:
     assert pictures.filters(*[np.zeros((2, 3, 3, 3), np.float32)] * 2, tmp_path / "f.png") == 0.0
     many = np.random.default_rng(0).normal(size=(300, 1, 1, 1)).astype(np.float32)

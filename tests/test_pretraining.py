@@ -173,6 +173,7 @@ def test_mended_pictures_are_measured_against_the_mean_picture() -> None:
     assert abs(denoising.explained(backbone, Mean(), [x])) < 1e-5
 
 
+@pytest.mark.slow
 def test_an_autoencoder_learns_and_its_encoder_is_a_backbone(tmp_path: Path) -> None:
     how: dict[str, Any] = {"backbone": "random:glyphs", "out": tmp_path, "batch": 8}
     made = autoencoder(BIG, epochs=30, rate=3e-3, **how)

@@ -63,6 +63,7 @@ def test_a_fit_of_a_head_reads_and_hashes_once(hashed: Any, glyph_graph: Path) -
     assert most(reads) == {1} and set(hashed.values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_comparison_of_many_backbones_reads_and_hashes_once(
     hashed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

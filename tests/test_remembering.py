@@ -174,6 +174,7 @@ def test_the_head_that_came_with_the_weights(tmp_path: Path) -> None:
 # -- what is forgotten ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rehearsal_and_lwf_forget_less_than_warm(earlier: Earlier) -> None:
     data, how = bars(16), {"epochs": 12, "body_rate": 2e-3}
     lost = {}
@@ -331,6 +332,7 @@ def test_fit_reports_what_was_forgotten(
     assert max(map(len, own)) <= 80
 
 
+@pytest.mark.slow
 def test_compare_reports_what_each_strategy_forgot(
     probe: Path, tmp_path: Path, glyph_graph: Path, capsys: Any
 ) -> None:

@@ -161,6 +161,7 @@ def until(steps: int, run: Run, *, resume: bool = False) -> Result | None:
 # -- the same weights -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_stopped_at_every_step_in_turn(pictures: Callable[[str], Run]) -> None:
     run = pictures("gradual")
     expected = run.undisturbed()
@@ -185,11 +186,13 @@ def step_by_step(run: Run) -> None:
         assert len({row["boundary"] for row in expected.history}) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_step_by_step(name: str, pictures: Callable[[str], Run]) -> None:
     step_by_step(pictures(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEXTS)
 def test_texts_step_by_step(name: str, texts: Callable[[str], Run]) -> None:
     step_by_step(texts(name))
@@ -206,6 +209,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "owner", "name", "number"), PLACES)
 def test_stopped_between_the_steps(
     strategy: str, owner: Any, name: str, number: int, pictures: Callable[[str], Run]
@@ -226,6 +230,7 @@ def test_stopped_between_the_steps(
     assert run(resume=True) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_the_step_end_and_leaves_a_checkpoint(
     number: signal.Signals, pictures: Callable[[str], Run], monkeypatch: pytest.MonkeyPatch
@@ -296,6 +301,7 @@ def said(caplog: pytest.LogCaptureFixture, *parts: str) -> list[str]:
     return [line for line in lines if any(part in line for part in parts)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "rubbish", "empty", "one bit"])
 def test_the_newest_is_damaged(
     damage: str, pictures: Callable[[str], Run], caplog: pytest.LogCaptureFixture
@@ -356,6 +362,7 @@ OTHERS: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
+@pytest.mark.slow
 def test_another_run_is_refused(pictures: Callable[[str], Run]) -> None:
     run = pictures("l2-sp")
     expected = run.undisturbed()
@@ -429,6 +436,7 @@ def test_with_nothing_to_resume_it_begins(
     assert not said(caplog, "from")
 
 
+@pytest.mark.slow
 def test_after_success_only_the_bundle_is_left(pictures: Callable[[str], Run]) -> None:
     run = pictures("partial:2")
     run(every=1e9)

@@ -58,6 +58,7 @@ def test_a_batch_is_what_training_reads(
         assert min(picture.size) > 400
 
 
+@pytest.mark.slow
 def test_filters_of_several_models(bundles: tuple[Path, Path], tmp_path: Path) -> None:
     found = headstart.show(list(bundles), "filters", out=tmp_path / "filters.png")
     assert found["relative_change"]["frozen"] == 0

@@ -52,6 +52,7 @@ def test_help_is_light(arguments: list[str]) -> None:
     assert imported(code, *arguments) == set()
 
 
+@pytest.mark.slow
 def test_frozen_on_kept_features_predicts_and_fits_without_torch(tmp_path: Path) -> None:
     data = save_bars(tmp_path / "data")
     fit = "import sys\nfrom headstart import fit, load, predict\nfit(sys.argv[1], out=sys.argv[2])"
@@ -61,6 +62,7 @@ def test_frozen_on_kept_features_predicts_and_fits_without_torch(tmp_path: Path)
     assert again & {"torch", "sklearn", "transformers", "matplotlib"} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["labels", "number"])
 def test_other_tasks_are_as_light(task: str, tmp_path: Path) -> None:
     data = save_bars(tmp_path / "data")
@@ -76,6 +78,7 @@ def test_other_tasks_are_as_light(task: str, tmp_path: Path) -> None:
     assert again & {"torch", "sklearn", "transformers", "matplotlib"} == set()
 
 
+@pytest.mark.slow
 def test_texts_are_answered_without_torch(tmp_path: Path) -> None:
     table = save_sentences(tmp_path / "texts.csv")
     encoder = save_encoder(tmp_path / "encoder", table.read_text().split())

@@ -45,6 +45,7 @@ def test_every_registered_task_is_covered() -> None:
     assert set(TASKS) == {*KEYS, "boxes"}  # which `fit` never meets, see test_detect.py
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", KEYS)
 @pytest.mark.parametrize("strategy", ["frozen", *STEPS])
 def test_pictures(strategy: str, task: str, glyph_graph: Path, tmp_path: Path) -> None:
@@ -93,6 +94,7 @@ def test_pairs_of_one_class_need_classes(task: str) -> None:
         headstart.fit(of(task, sentences()), strategy="contrastive")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["labels", "number"])
 def test_compare(task: str, glyph_graph: Path, tmp_path: Path) -> None:
     data, out = of(task, bars(12, 3)), tmp_path / "out"

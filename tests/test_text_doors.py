@@ -91,6 +91,7 @@ def test_lines_come_as_they_are_there() -> None:
         assert list(found) == [["three é"]]
 
 
+@pytest.mark.slow
 def test_fit_evaluate_and_compare(
     saved: Path, table: Path, encoder: str, tmp_path: Path, run: Any
 ) -> None:

@@ -17,6 +17,7 @@ def blobs(n: int) -> np.ndarray:
     return left * spread
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [40, 200])
 def test_as_good_a_map_as_scikit_learn_s(n: int) -> None:
     x, perplexity = blobs(n), min(30.0, (n - 1) / 3)

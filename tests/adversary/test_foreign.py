@@ -37,6 +37,7 @@ def facts_of(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asks", ["config.json", "tokenizer_config.json", "both", "no tokenizer"])
 def test_code_in_an_encoder_s_folder_is_not_run(
     asks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -127,6 +128,7 @@ def test_a_tokenizer_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         bundle.load(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CHANGES)
 def test_changed_bundles_answer_or_are_refused(kind: str, saved: Path, tmp_path: Path) -> None:
     items = [bars(1).content(i) for i in range(2)]

@@ -36,6 +36,7 @@ def outputs(out: Path, strategy: str, data: Path) -> np.ndarray:
     return fitted.model.outputs(fitted.dataset, np.arange(len(fitted.dataset)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["frozen", "partial:-1"])
 def test_a_flipped_bit_in_any_kept_file_changes_no_answer(
     strategy: str, tmp_path: Path, headstart_home: Path

@@ -67,6 +67,7 @@ def test_long_texts_are_cut_before_they_are_tokenised() -> None:
     assert whole.tolist() == words.encode(["good film " * 20])[0].tolist()
 
 
+@pytest.mark.slow
 def test_a_table_goes_to_memory_where_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -158,6 +159,7 @@ def test_few_shots_are_measured_on_enough_items_and_nothing_else_is_embedded(
     assert len(headstart.fit(bars(40, seed=1), val=0.5).parts.held_out) == 40
 
 
+@pytest.mark.slow
 def test_many_labels_are_solved_and_measured_in_seconds() -> None:
     """Three items have at most seven kinds of labels between them, whatever the labels' number."""
     names = tuple(f"label {k}" for k in range(3000))
@@ -195,6 +197,7 @@ def test_figures_of_many_classes_are_those_of_a_few_at_a_time(
     np.testing.assert_allclose(scores.macro_f1(said, truth), whole[1], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_thousands_of_classes_do_not_fill_the_memory() -> None:
     """At once, the figures of 2,000 items in 5,000 classes took a gigabyte, and five times."""
     rng = np.random.default_rng(0)

@@ -248,6 +248,7 @@ SCRIPTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", SCRIPTS)
 def test_what_came_later(role: str, tmp_path: Path, glyph_graph: Path) -> None:
     if role == "scikit":
@@ -275,6 +276,7 @@ line("compare", data, "--strategies", "frozen", "--shots", "2", "--draws", "1", 
 """
 
 
+@pytest.mark.slow
 def test_eighty_columns_hold_every_message(tmp_path: Path, glyph_graph: Path) -> None:
     data, scenes = save_bars(tmp_path / "bars"), save_scenes(tmp_path / "scenes", 12)
     lines = at_a_terminal(TERMINAL, str(data), str(scenes), "", str(tmp_path / "model"))

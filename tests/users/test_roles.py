@@ -278,6 +278,7 @@ SCRIPTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", SCRIPTS)
 def test_a_dozen_actions(role: str, tmp_path: Path, glyph_graph: Path) -> None:
     if role == "scikit":
@@ -306,6 +307,7 @@ line("fit", data + "/nothing")
 """
 
 
+@pytest.mark.slow
 def test_eighty_columns_hold_every_message(tmp_path: Path, glyph_graph: Path) -> None:
     data = save_bars(tmp_path / "bars of two kinds", per_class=30)
     lines = at_a_terminal(TERMINAL, str(data), str(tmp_path / "model"))
