@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 
 import headstart
 import headstart.data.memory.arrays
-from conftest import bars, sentences
+from conftest import bars, sentences, truth
 from headstart.backbones.build import build
 from headstart.backbones.registry import resolve, resolve_all
 from headstart.backbones.weights import old_head
@@ -215,15 +216,36 @@ def test_between() -> None:
     assert blending.between(before, after, 1.0)["a"] is after["a"]
 
 
-def test_the_least_change_that_is_as_good() -> None:
-    noise = np.random.default_rng(0).normal(0, 0.1, (11, 50))
-    means = np.linspace(1, 0, 11)[:, None]
-    clear = blending.least_change(means + noise)
-    assert clear == 10
-    flat = np.where(np.arange(11)[:, None] < 4, 1.0, 0.0) + noise
-    assert blending.least_change(flat) == 4
-    assert blending.least_change(np.ones((11, 6))) == 0
-    assert blending.least_change(np.arange(11.0)[::-1, None]) == 10
+def test_the_share_of_the_least_loss_and_of_equals_the_least_change() -> None:
+    before, after = {"a": torch.tensor(0.0)}, {"a": torch.tensor(1.0)}
+    for best in blending.SHARES:
+        state, share = blending.chosen(before, after, lambda s, at=best: abs(float(s["a"]) - at))
+        assert share == best and float(state["a"]) == pytest.approx(best)
+    assert blending.chosen(before, after, lambda _: 1.0)[1] == 0.0
+
+
+def test_surer_weights_do_not_lose_to_those_that_hardly_moved() -> None:
+    """What a temperature takes off does not count: twice as sure, and one more is right."""
+    values = np.array([0, 1] * 20)
+    right = np.where(np.arange(40) < 36, 1, -1)
+    job = Mock(probe=None, select=np.arange(40), device="cpu")
+    job.known = truth(values)
+    weights: dict[str, Any] = {}
+
+    def outputs() -> np.ndarray:
+        share = float(weights["net.a"])
+        sure = np.where((np.arange(40) == 36) & (share > 0.5), 1, right) * (1 + 9 * share)
+        return np.stack([np.where(values == k, sure, -sure) / 2 for k in (0, 1)], 1).astype("f4")
+
+    share = blending.blend(
+        Mock(put_back=weights.update),
+        {"a": torch.tensor(0.0)},
+        {"net.a": torch.tensor(1.0)},
+        outputs,
+        job,
+    )
+    raw = [job.known.task.losses(outputs(), values).mean() for weights["net.a"] in (0.0, 1.0)]
+    assert raw[0] < raw[1] and share > 0.5
 
 
 def test_blend_ends_between_before_and_after(glyph_graph: Path) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
-from headstart.tasks.task import Matrix
+from headstart.tasks.task import LOSS, Matrix
 from headstart.training.job import Job
 from headstart.training.snapshots import Snapshots, State
 from headstart.training.start import start_head
@@ -37,37 +36,17 @@ def between(before: Mapping[str, Tensor], after: State, share: float) -> State:
     }
 
 
-def least_change(losses: npt.NDArray[np.floating]) -> int:
-    """Return the first row whose losses are not higher than the best row's, as far as one can tell.
-
-    That is, by no more than one standard error of the difference, item by item.
-
-    Args:
-        losses: shape (S, N), of N items at S shares, the share of no change first.
-
-    Source: Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3.
-
-    >>> least_change(np.array([[9.0, 9.1], [1.0, 1.2], [1.1, 1.0]]))
-    1
-    """
-    best = int(losses.mean(1).argmin())
-    excess = losses - losses[best]
-    n = losses.shape[1]
-    error = excess.std(1, ddof=1) / np.sqrt(n) if n > 1 else np.zeros(len(losses))
-    return int(np.flatnonzero(excess.mean(1) <= error)[0])
-
-
 def chosen(
     before: Mapping[str, Tensor],
     after: State,
-    losses: Callable[[State], npt.NDArray[np.floating]],
+    loss: Callable[[State], float],
 ) -> tuple[State, float]:
     """Return the weights between ``before`` and ``after`` to end with, and their share.
 
-    ``losses`` says those of the items set aside under given weights, shape (N,).
+    Those of the least ``loss``, which says that of the items set aside; of equals the least change.
     """
     states = [between(before, after, share) for share in SHARES]
-    at = least_change(np.stack([losses(state) for state in states]))
+    at = int(np.argmin([loss(state) for state in states]))
     return states[at], SHARES[at]
 
 
@@ -95,10 +74,12 @@ def blend(
         before |= {f"head.{k}": w.detach().to(job.device) for k, w in first.named_parameters()}
     values = job.known.values[job.select]
 
-    def losses(state: State) -> npt.NDArray[np.floating]:
+    def loss(state: State) -> float:
         snapshots.put_back(state)
-        return job.known.task.losses(outputs(), values)
+        # As epochs are compared: what the temperature takes off later must not count, or the
+        # surer weights would lose to those that have hardly moved.
+        return job.known.task.judge(outputs(), values)[LOSS]
 
-    state, share = chosen(before, after, losses)
+    state, share = chosen(before, after, loss)
     snapshots.put_back(state)
     return share
