@@ -45,9 +45,10 @@ def chosen(
 
     Those of the least ``loss``, which says that of the items set aside; of equals the least change.
     """
-    states = [between(before, after, share) for share in SHARES]
-    at = int(np.argmin([loss(state) for state in states]))
-    return states[at], SHARES[at]
+    # One state at a time: eleven of a large network would fill the memory.
+    losses = [loss(between(before, after, share)) for share in SHARES]
+    share = SHARES[int(np.argmin(losses))]
+    return between(before, after, share), share
 
 
 def blend(
