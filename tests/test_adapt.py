@@ -155,6 +155,7 @@ def test_the_order_is_fixed_and_what_is_known_vetoes() -> None:
     level = {"none": Judged(0.9, 0.5, expected=0.91), "mcc": Judged(0.9, 0.9)}
     chosen, why = choose(level, PREFERRED)
     assert chosen == "none" and "nothing to win" in why["mcc"]
+    assert "changes by +0.0 points" in why["mcc"]
     better = level | {"mcc": Judged(0.95, 0.9)}
     assert choose(better, PREFERRED)[0] == "mcc"
 

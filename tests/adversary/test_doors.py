@@ -43,7 +43,6 @@ def strange(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["", ">&-", "2>&-", ">&- 2>&-", "<&-", ">/dev/full"])
 def test_streams_that_are_closed_or_full(shell: str, strange: Path) -> None:
     for more in ([], ["--json"]):

@@ -75,8 +75,9 @@ def choose(
 def _too_dear(lost: float, to_win: float) -> str:
     if to_win <= 0:
         return Said(
-            "it loses {lost:.1f} points of the source, where there seems to be nothing to win",
-            lost=100 * lost,
+            "its source accuracy changes by {change:+.1f} points, and there seems to be nothing to "
+            "win",
+            change=0.0 - 100 * lost,
         )
     return Said(
         "it loses {lost:.1f} points of the source, where there seem to be {won:.1f} to win",

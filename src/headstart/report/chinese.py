@@ -383,8 +383,8 @@ CHINESE: dict[str, str] = {
         "它的回答不如只学源域的模型确定而多样"
     ),
     "'{chosen}' comes before it": "“{chosen}”排在它之前",
-    "it loses {lost:.1f} points of the source, where there seems to be nothing to win": (
-        "它在源域上损失 {lost:.1f} 个百分点，而目标域看来没有可以提高之处"
+    "its source accuracy changes by {change:+.1f} points, and there seems to be nothing to win": (
+        "它的源域正确率变化 {change:+.1f} 个百分点，而目标域看来没有可以提高之处"
     ),
     "it loses {lost:.1f} points of the source, where there seem to be {won:.1f} to win": (
         "它在源域上损失 {lost:.1f} 个百分点，而目标域看来只能提高 {won:.1f} 个"
