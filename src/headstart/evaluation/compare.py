@@ -69,17 +69,15 @@ def compare(
             keep several cores busy. Sums over other numbers of threads round differently.
         moment: of the monotonic clock at which it must end; then cheap strategies come first,
             and those are dropped that can hardly be the best any more.
-        record: keeps the comparison so far, see `Record.note`; with ``resume`` the runs it holds
-            are part of the result and not run again.
+        record: keeps the comparison so far, see `Record.note`.
         earlier: by backbone what it could answer before, to tell what is forgotten.
         done: runs of the same design that are part of the result and not run again.
     """
     bench = _Bench(dataset, design, tuple(candidates), run, run.seed, device, earlier or {})
     held_out = HeldOut.of(dataset, design.held_out)
-    done = record.runs(held_out.targets) if record and run.resume else tuple(done)
     finished = {(*one.cell, one.draw) for one in done}
     jobs = [job for job in _jobs(bench, run) if (*bench.cell(job), job.draw) not in finished]
-    result = Comparison(done, held_out, len(jobs))
+    result = Comparison(tuple(done), held_out, len(jobs))
     first = not done
     rounds = _rounds(bench, jobs, races=moment < inf)
     # The first run is done whatever the budget, so nobody may end it.

@@ -104,6 +104,7 @@ def compare(data: Any, labels: Any = None, *, run: Comparing) -> Comparison:
         moment=moment,
         record=record,
         earlier=_earlier(named, run, dataset.kind, device),
+        done=record.runs(dataset.known.take(design.held_out)) if record and run.resume else (),
     )
     result = concluded(result, dataset, design, candidates, run, device=device, moment=moment)
     checked = _checked(found, design, candidates, run.seed, moment, whole=whole)
