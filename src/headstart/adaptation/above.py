@@ -15,8 +15,8 @@ from headstart.backbones.blocks import Backbone
 from headstart.backbones.build import build
 from headstart.backbones.entry import Entry
 from headstart.boundary.inputs import PLAIN, Indices, Inputs, in_batches
+from headstart.data.beside import beside
 from headstart.data.dataset import Dataset
-from headstart.data.items import Items, join
 from headstart.model import Model
 from headstart.settings.groups import Carried, Options
 from headstart.settings.option import deciding
@@ -39,20 +39,6 @@ from headstart.training.transfer import (
 
 SETTLING = 64
 """Items a batch, when batch norm is given the target's statistics."""
-
-
-def joined(parts: list[Dataset]) -> Dataset:
-    """Return the items of all ``parts``, one after the other, without targets."""
-    items = join([Items(part.names, part.content) for part in parts])
-    return Dataset(
-        kind=parts[0].kind,
-        root=parts[0].root,
-        names=items.names,
-        targets=None,
-        splits=np.full(len(items.names), "", "U5"),
-        content=items.content,
-        digests=np.concatenate([np.asarray(part.digests) for part in parts]),
-    )
 
 
 @dataclass
@@ -126,8 +112,8 @@ class Above:
         d = self.domains
         target = d.target.dataset
         some = np.empty(0, np.int64) if few is None else few
-        items = joined([d.source.dataset.take(d.ours.train), target.take(some),
-                        target.take(d.theirs.train)])  # fmt: skip
+        source = d.source.dataset.take(d.ours.train)
+        items = beside(source, target.take(some), target.take(d.theirs.train))
         values = [d.source.dataset.labels[d.ours.train]]
         if len(some):
             values.append(target.labels[some])

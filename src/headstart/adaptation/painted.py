@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
-from headstart.adaptation.above import joined
 from headstart.adaptation.cycle import Critic, Painted, Painter, adversarial
 from headstart.adaptation.kept import start
 from headstart.adaptation.objective import cycled
@@ -19,6 +18,7 @@ from headstart.backbones.build import build
 from headstart.backbones.entry import Entry
 from headstart.boundary.inputs import PLAIN, Indices, Inputs, in_batches
 from headstart.compute.running import to_device
+from headstart.data.beside import beside
 from headstart.data.dataset import Dataset
 from headstart.data.items import packed
 from headstart.data.pictures.images import Preprocess
@@ -131,7 +131,7 @@ def painted(
     ours, theirs = sides
     read = entry.preprocess
     assert isinstance(read, Preprocess)
-    inputs = Inputs(joined([ours, theirs]), read, seed=seed)
+    inputs = Inputs(beside(ours, theirs), read, seed=seed)
     backbone = build(entry, seed=seed)
     source, target = np.arange(len(ours)), np.arange(len(ours), len(ours) + len(theirs))
     made: list[Painting] = []

@@ -7,6 +7,7 @@ import io
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -76,12 +77,20 @@ def join(parts: Iterable[Items]) -> Items:
     """Return the items of all ``parts``, one after the other."""
     kept = list(parts)
     names = Joined([part.names for part in kept])
-
-    def content(index: int) -> bytes:
-        part, at = names.place(index)
-        return kept[part].content(at)
-
+    content = _JoinedContent(names, [part.content for part in kept])
     return Items(names, content, _joined_rows(kept, names))
+
+
+@dataclass(frozen=True)
+class _JoinedContent:
+    """The content of several parts; no closure, so that a data set can go to another process."""
+
+    names: Joined
+    parts: Sequence[Callable[[int], bytes]]
+
+    def __call__(self, index: int) -> bytes:
+        part, at = self.names.place(index)
+        return self.parts[part](at)
 
 
 def _joined_rows(parts: Sequence[Items], names: Joined) -> Own | None:
