@@ -19,8 +19,9 @@ from headstart.tasks import classes as task
 from headstart.tasks import drawing, heads
 from headstart.tasks.head import Head
 from headstart.tasks.heads import Examples
-from headstart.tasks.solvers import SOLVERS, fit_temperature, softmax
+from headstart.tasks.solvers import SOLVERS, softmax
 from headstart.tasks.task import Indices
+from headstart.tasks.temperature import fit_temperature
 
 CONVEX = ["logistic", "svm", "ridge"]
 

@@ -22,15 +22,16 @@ from headstart.data.pictures import room
 from headstart.data.reading import read
 from headstart.data.tables import cells
 from headstart.data.texts import tokens as texts
-from headstart.tasks import scores, solvers
+from headstart.tasks import scores, temperature
 from headstart.tasks.class_figures import MOST_DENSE, evaluate
 from headstart.tasks.classes import Classes
 from headstart.tasks.head import Head
 from headstart.tasks.heads import out_of_fold
 from headstart.tasks.label_solvers import one_against_rest
 from headstart.tasks.labels import Labels
-from headstart.tasks.solvers import SOLVERS, fit_temperature
+from headstart.tasks.solvers import SOLVERS
 from headstart.tasks.task import Indices, Matrix
+from headstart.tasks.temperature import fit_temperature
 
 
 def test_large_pictures_take_turns() -> None:
@@ -191,7 +192,7 @@ def test_figures_of_many_classes_are_those_of_a_few_at_a_time(
     logits, y = rng.normal(size=(60, 30)).astype(np.float32), rng.integers(0, 30, 60)
     said, truth = scores.rows(logits.argmax(axis=1), 30), scores.rows(y, 30)
     whole = fit_temperature(logits, y), scores.macro_f1(said, truth)
-    monkeypatch.setattr(solvers, "AT_ONCE", 100)
+    monkeypatch.setattr(temperature, "AT_ONCE", 100)
     monkeypatch.setattr(scores, "AT_ONCE", 100)
     assert fit_temperature(logits, y) == whole[0]
     np.testing.assert_allclose(scores.macro_f1(said, truth), whole[1], rtol=1e-12)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from headstart.tasks.solvers import fit_temperature, softmax
+from headstart.tasks.solvers import softmax
 from headstart.tasks.task import Indices, Matrix
+from headstart.tasks.temperature import fit_temperature
 
 Square = npt.NDArray[np.float64]
 

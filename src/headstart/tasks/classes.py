@@ -20,7 +20,7 @@ from headstart.tasks.class_blocks import blocks
 from headstart.tasks.class_figures import Evaluation
 from headstart.tasks.head import Head
 from headstart.tasks.shown import Block, percent, span
-from headstart.tasks.solvers import ABSENT, SOLVERS, fit_temperature, softened, softmax
+from headstart.tasks.solvers import ABSENT, SOLVERS, softmax
 from headstart.tasks.task import (
     Criterion,
     Folds,
@@ -33,6 +33,7 @@ from headstart.tasks.task import (
     Values,
     mean_loss,
 )
+from headstart.tasks.temperature import NEAR, Prior, as_sure_as_right, fit_temperature, softened
 from headstart.wording import Said
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Classes(Task):
     names: tuple[str, ...] = ()
     name: ClassVar[str] = "classes"
     score: ClassVar[str] = "accuracy"
+    anchored: ClassVar[bool] = True
     solvers: ClassVar[Mapping[str, Solver]] = SOLVERS
 
     # -- targets ----------------------------------------------------------------------------------
@@ -194,9 +196,16 @@ class Classes(Task):
         """Return the mean log loss, in nats."""
         return float(self.losses(outputs, values).mean())
 
-    def settled(self, outputs: Matrix, values: Values) -> tuple[float, Task]:
-        """Return the temperature that makes the probabilities most likely."""
-        return fit_temperature(outputs, values), self
+    def settled(
+        self, outputs: Matrix, values: Values, around: float | None = None
+    ) -> tuple[float, Task]:
+        """Return the most probable temperature."""
+        prior = Prior(around, NEAR) if around else Prior()
+        return fit_temperature(outputs, values, prior), self
+
+    def anchor(self, outputs: Matrix, expected: float) -> float | None:
+        """Return the temperature at which new items are answered as surely as they are right."""
+        return as_sure_as_right(outputs, expected)
 
     def finished(self, head: Head, values: Values) -> Head:
         """Keep absent classes out: the temperature is not theirs, their logit stays under any."""

@@ -21,7 +21,7 @@ from headstart.tasks.label_figures import Ranked, best_threshold, f1
 from headstart.tasks.label_solvers import one_against_rest
 from headstart.tasks.scores import macro_f1
 from headstart.tasks.shown import Block
-from headstart.tasks.solvers import SOLVERS, least, softened
+from headstart.tasks.solvers import SOLVERS
 from headstart.tasks.task import (
     Criterion,
     Folds,
@@ -34,6 +34,7 @@ from headstart.tasks.task import (
     Values,
     mean_loss,
 )
+from headstart.tasks.temperature import Prior, least, softened
 from headstart.wording import Said
 
 if TYPE_CHECKING:
@@ -213,12 +214,14 @@ class Labels(Task):
         """Return the mean log loss over items and labels, in nats."""
         return float(_log_losses(outputs, values).mean())
 
-    def _temperature(self, outputs: Matrix, values: Values) -> float:
-        return least(lambda log_t: self.loss(outputs / np.exp(log_t), values))
+    def _temperature(self, outputs: Matrix, values: Values, prior: Prior | None = None) -> float:
+        return least(lambda log_t: self.loss(outputs / np.exp(log_t), values), prior, outputs.size)
 
-    def settled(self, outputs: Matrix, values: Values) -> tuple[float, Labels]:
+    def settled(
+        self, outputs: Matrix, values: Values, around: float | None = None
+    ) -> tuple[float, Labels]:
         """Return the temperature, and the thresholds with the best F1 of each label."""
-        temperature = self._temperature(outputs, values)
+        temperature = self._temperature(outputs, values, Prior())
         chances = sigmoid(outputs / temperature)
         thresholds = [
             best_threshold(chances[:, k], values[:, k])

@@ -226,7 +226,9 @@ class Number(Task):
         """Return the mean squared error, in units of the spread squared."""
         return float(self.losses(outputs, values).mean())
 
-    def settled(self, outputs: Matrix, values: Values) -> tuple[float, Number]:
+    def settled(
+        self, outputs: Matrix, values: Values, around: float | None = None
+    ) -> tuple[float, Number]:
         """Return the interval that covers `COVERAGE` of such items.
 
         Split conformal prediction: of n absolute residuals the ceil((n + 1) coverage)-th, which

@@ -125,6 +125,7 @@ class Task(ABC):
         shots: what is counted where few items are drawn, see `draw`.
         solvers: all of its convex heads.
         share: whether the score lies between 0 and 1.
+        anchored: whether `anchor` says what temperature is to be expected.
         blank: what a row without a target says; None where it must have one.
         names: of its outputs; empty where they have none.
     """
@@ -136,6 +137,7 @@ class Task(ABC):
     shots: ClassVar[str] = "labels a class"
     share: ClassVar[bool] = True
     blank: ClassVar[str | None] = None
+    anchored: ClassVar[bool] = False
     solvers: ClassVar[Mapping[str, Solver]]
     names: tuple[str, ...]
 
@@ -275,12 +277,23 @@ class Task(ABC):
         """Return the mean loss that chooses C; the less, the better."""
 
     @abstractmethod
-    def settled(self, outputs: Matrix, values: Values) -> tuple[float, Task]:
+    def settled(
+        self, outputs: Matrix, values: Values, around: float | None = None
+    ) -> tuple[float, Task]:
         """Return what items that were not trained on teach about answering.
 
         That is the temperature that outputs are divided by, and the task with its thresholds or
-        the width of its intervals.
+        the width of its intervals. ``around`` is what the temperature is expected to be.
         """
+
+    def anchor(self, outputs: Matrix, expected: float) -> float | None:
+        """Return the temperature that is to be expected; None unless the task is ``anchored``.
+
+        Args:
+            outputs: of items that were trained on.
+            expected: the score of new items.
+        """
+        return None
 
     def finished(self, head: Head, values: Values) -> Head:
         """Return a solved ``head`` with what calibration must not have touched put right."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,8 @@ class Job:
         what: what decides the backbone's answers besides its weights, see `Activations`.
         probe: the head to start from; None starts from zero.
         beside: shape (N, W), of all items, what is joined to their features; None for nothing.
+        expected: the score that new items should reach, worked out when it is asked for; see
+            `headstart.training.selection`. None, there or here: nobody knows.
         module: stands in place of the linear head and is trained in place; None for that.
         objectives: what names in the plan's stages stand for, besides those that
             `headstart.training.objective` knows.
@@ -76,6 +78,7 @@ class Job:
     what: str = ""
     probe: Head | None = None
     beside: npt.NDArray[np.float32] | None = None
+    expected: Callable[[], float | None] | None = None
     module: nn.Module | None = None
     objectives: Mapping[str, Maker] = field(default_factory=dict)
 

@@ -22,6 +22,12 @@ Indices = npt.NDArray[np.int64]
 
 SELECTION_SHARE = 0.15
 
+ENOUGH = 100
+"""Items set aside that tell a temperature by themselves."""
+
+SEEN = 1000
+"""Training items that are looked at for what is to be expected of it."""
+
 
 def selection(
     targets: Targets, train: Indices, options: Options, seed: int
@@ -62,9 +68,25 @@ class Judge:
     def settled(self, source: Source, job: Job) -> tuple[float, Task]:
         """Return the temperature, and the task, that the items of ``job.select`` teach.
 
-        Without any, or where the head is solved later, it is 1.
+        Where they are few or none, what is to be expected counts too. Where the head is solved
+        later, it is 1.
         """
-        task = job.known.task
-        if not len(job.select) or job.plan.solver is not None:
-            return 1.0, task
-        return task.settled(self.outputs(source, job.select), job.known.values[job.select])
+        known, select = job.known, job.select
+        if job.plan.solver is not None:
+            return 1.0, known.task
+        around = None if len(select) >= ENOUGH else self._anchor(source, job)
+        if not len(select):
+            return around or 1.0, known.task
+        return known.task.settled(self.outputs(source, select), known.values[select], around)
+
+    def _anchor(self, source: Source, job: Job) -> float | None:
+        """Return the temperature that is to be expected; None where nobody knows."""
+        expected = job.expected() if job.expected and job.known.task.anchored else None
+        if expected is None:
+            return None
+        return job.known.task.anchor(self.outputs(source, some(job.fit)), expected)
+
+
+def some(items: Indices) -> Indices:
+    """Return at most `SEEN` of the items, evenly spread."""
+    return items[:: -(-len(items) // SEEN) or 1]

@@ -29,9 +29,9 @@ from headstart.settings.option import deciding
 from headstart.store import digest
 from headstart.strategies.registry import require_kinds, require_targets, strategy
 from headstart.tasks.head import Head
-from headstart.tasks.heads import OWN, Examples, solve
+from headstart.tasks.heads import OWN, Examples, out_of_fold, solve
 from headstart.training.earlier import Earlier
-from headstart.training.selection import selection
+from headstart.training.selection import SEEN, selection, some
 from headstart.wording import Said
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class _Steps:
                 self.dataset.beside.reader if self.dataset.beside else None,
             )
             if plan.solver:
-                model = self._solved(model, plan.solver, inputs)
+                model = self._solved(model, plan.solver, inputs, job)
             notes = blend_notes(o, trained.history)
             return Fitted(model, o.strategy, trained.history, trained.cache, notes, augment=augment)
         finally:
@@ -276,6 +276,7 @@ class _Steps:
             self.device,
             what=entry.network,
             probe=probe,
+            expected=partial(self._expected, entry, fit),
             objectives=self._objectives(entry),
             beside=self.dataset.beside.matrix if self.dataset.beside else None,
         )
@@ -303,23 +304,41 @@ class _Steps:
             found["rehearsal"] = partial(Rehearsal, earlier=self.earlier, first=first)
         return found
 
-    def _solved(self, model: Model, solver: str, inputs: Inputs) -> Model:
+    def _solved(self, model: Model, solver: str, inputs: Inputs, job: Job) -> Model:
         """Return the model with the head that ``solver`` finds on its trained features."""
         found = model.features(inputs, self.train, self.device)
         examples = Examples(found, self.dataset.known.take(self.train))
         head, task = solve(solver, examples, seed=self.settings.seed)
+        expected = job.expected() if job.expected and task.anchored else None
+        if expected is not None and len(self.train) <= SEEN:
+            # These items have shaped their features, so what the solver's folds say is too sure.
+            around = task.anchor(replace(head, temperature=1.0).logits(found), expected)
+            head = task.finished(replace(head, temperature=around or 1.0), examples.targets.values)
         return replace(model, head=head, task=task)
 
     def _probe(self, solver: str, fit: Indices) -> Head:
         """Return the head solved on the features of the unchanged backbone."""
-        seed = self.settings.seed
-        if self.features is not None:
-            return solve(solver, self.features.of(self.dataset).examples(fit), seed=seed)[0]
+        return solve(solver, self._examples(self.entry, fit), seed=self.settings.seed)[0]
+
+    def _expected(self, entry: Entry, fit: Indices) -> float | None:
+        """Return the score of new items that a head on the unchanged network has, by folds.
+
+        One more that is right and one that is wrong are put to them (the rule of succession).
+        """
+        examples = self._examples(entry, some(fit))
+        rows, outputs = out_of_fold(OWN, examples, seed=self.settings.seed)
+        n, targets = len(rows), examples.targets
+        return (n * targets.task.value(outputs, targets.values[rows]) + 1) / (n + 2) if n else None
+
+    def _examples(self, entry: Entry, items: Indices) -> Examples:
+        """Return the features of ``items`` under the network as it is."""
+        if self.features is not None and entry is self.entry:
+            return self.features.of(self.dataset).examples(items)
         # Only these are needed, so only these are read; with their own targets they are a data
         # set of their own.
-        part = self.dataset.take(fit)
-        _, features = extract(part, [self.entry], device=self.device, seed=seed)
-        return solve(solver, features.examples(np.arange(len(part))), seed=seed)[0]
+        part = self.dataset.take(items)
+        _, features = extract(part, [entry], device=self.device, seed=self.settings.seed)
+        return features.examples(np.arange(len(part)))
 
 
 def checkpoints_of(

@@ -21,9 +21,6 @@ ABSENT = -20.0
 """Logit of a class without examples, where the best of the others has 0 or more: it is never
 answered, however far an item is from all others, and yet no loss is ruined by it."""
 
-AT_ONCE = 4_000_000
-"""Logits that are looked at in double precision at once: of many classes they fill the memory."""
-
 SOLVERS: dict[str, Solver] = {}
 
 
@@ -148,56 +145,6 @@ def softmax(logits: Matrix) -> Matrix:
     """
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
-
-
-def fit_temperature(logits: Matrix, labels: Labels) -> float:
-    """Return the T that makes softmax(logits / T) most likely for ``labels``, in 0.05..20.
-
-    The likelihood is convex in 1/T (Guo et al. 2017, section 4.2), so a golden-section search
-    finds its minimum.
-    """
-
-    rows = max(1, AT_ONCE // max(1, logits.shape[1]))
-    starts = range(0, max(1, len(labels)), rows)
-
-    def loss(log_t: float) -> float:
-        parts = (slice(start, start + rows) for start in starts)
-        return float(
-            np.concatenate([_surprise(logits[i], labels[i], np.exp(log_t)) for i in parts]).mean()
-        )
-
-    return least(loss)
-
-
-def _surprise(logits: Matrix, labels: Labels, temperature: float) -> npt.NDArray[np.float64]:
-    """Return the negative log likelihood of each label, in double precision."""
-    scaled = logits.astype(np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    picked = scaled[np.arange(len(labels)), labels]
-    return np.asarray(np.log(np.exp(scaled).sum(axis=1)) - picked, np.float64)
-
-
-def least(loss: Callable[[float], float]) -> float:
-    """Return the T in 0.05..20 at which ``loss``, of log T and convex in 1/T, is least."""
-    low, high, ratio = np.log(0.05), np.log(20.0), (np.sqrt(5) - 1) / 2
-    for _ in range(40):
-        a, b = high - ratio * (high - low), low + ratio * (high - low)
-        if loss(a) < loss(b):
-            high = b
-        else:
-            low = a
-    return float(np.exp((low + high) / 2))
-
-
-def softened(outputs: Matrix, temperature: float) -> Matrix:
-    """Return ``outputs`` with their overconfidence taken off.
-
-    The temperature is fitted when training is over, so epochs are compared by what it cannot mend:
-    refine, then calibrate (Berta, Holzmüller, Jordan and Bach 2025, arXiv:2501.19195). By the plain
-    log loss a network that gets ever more sure seems to get worse while it still learns. It only
-    softens: on a few items that are all right, sharper answers would make all epochs alike.
-    """
-    return outputs / max(1.0, temperature)
 
 
 # Heads with a file of their own are made of what stands above.
