@@ -21,8 +21,8 @@ class AdaptThenRefit(Strategy):
 
     When: few labels, of a domain that `frozen` only half knows; what lies below the two blocks is
     computed once, so it costs little more. When not: many labels, where `warm` learns more. All
-    labels train and none is kept back to judge by, so the probabilities come out somewhat too sure;
-    the calibration error of the report tells how much.
+    labels train and none is kept back to judge by: how sure answers are follows what the unchanged
+    network reaches (`headstart.tasks.temperature`).
     Source: Farina et al. 2025, arXiv:2503.11609.
     """
 

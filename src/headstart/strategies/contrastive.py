@@ -21,8 +21,8 @@ class Contrastive(Strategy):
 
     When: texts with some tens of labels in all, and a sentence encoder: every pair of examples
     teaches, so few go far. When not: pictures; a class with a single example; thousands of labels,
-    where `warm` learns more. All labels tune, and none is kept back to judge by, so the
-    probabilities come out somewhat too sure; the calibration error of the report tells how much.
+    where `warm` learns more. All labels tune, and none is kept back to judge by: how sure answers
+    are follows what the unchanged encoder reaches (`headstart.tasks.temperature`).
     The same seed gives the same weights on the same number of threads only: sums over all pairs of
     a batch are cut among the threads, and round otherwise. Set OMP_NUM_THREADS to repeat a run.
     Source: Tunstall et al. 2022, arXiv:2209.11055.

@@ -25,8 +25,8 @@ SELECTION_SHARE = 0.15
 ENOUGH = 100
 """Items set aside that tell a temperature by themselves."""
 
-SEEN = 1000
-"""Training items that are looked at for what is to be expected of it."""
+SEEN = 500
+"""Training items that are looked at for what else is to be expected of it."""
 
 
 def selection(

@@ -31,7 +31,7 @@ from headstart.strategies.registry import require_kinds, require_targets, strate
 from headstart.tasks.head import Head
 from headstart.tasks.heads import OWN, Examples, out_of_fold, solve
 from headstart.training.earlier import Earlier
-from headstart.training.selection import SEEN, selection, some
+from headstart.training.selection import selection, some
 from headstart.wording import Said
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ class _Steps:
         examples = Examples(found, self.dataset.known.take(self.train))
         head, task = solve(solver, examples, seed=self.settings.seed)
         expected = job.expected() if job.expected and task.anchored else None
-        if expected is not None and len(self.train) <= SEEN:
+        if expected is not None:
             # These items have shaped their features, so what the solver's folds say is too sure.
             around = task.anchor(replace(head, temperature=1.0).logits(found), expected)
             head = task.finished(replace(head, temperature=around or 1.0), examples.targets.values)
