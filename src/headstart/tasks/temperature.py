@@ -2,8 +2,8 @@
 
 Items that were not trained on tell it by their likelihood, and a `Prior` keeps a few of them from
 telling too much. Where blocks were trained and hardly an item was set aside, it lies around the one
-at which new items would be answered as surely as a head on the unchanged backbone is right, by inner
-folds: the accuracy of the two is seldom far apart, their sureness often is.
+at which new items would be answered as surely as a head on the unchanged backbone is right, by
+inner folds: in accuracy the two are seldom far apart, in how sure they are often.
 """
 
 from __future__ import annotations
