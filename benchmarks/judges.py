@@ -38,7 +38,8 @@ from headstart.settings.groups import Carried, Options
 from headstart.store import home
 from headstart.tasks.intervals import mean_interval
 from headstart.training.selection import selection
-from headstart.training.transfer import augment_level, transfer
+from headstart.training.steps import augment_level
+from headstart.training.transfer import transfer
 from places import DATA, WEIGHTS
 
 BATCH, BODY, HEAD, DECAY = 32, 1e-4, 3e-3, 0.01

@@ -20,7 +20,7 @@ from headstart.evaluation.runs import Comparison, HeldOut, Run
 from headstart.report import tables
 from headstart.settings.table import Fitting
 from headstart.tasks.answers import Answers
-from headstart.training.transfer import Fitted
+from headstart.training.fitted import Fitted
 from headstart.verbs import auto
 
 

@@ -26,7 +26,7 @@ from headstart.evaluation import compare as module
 from headstart.evaluation import record
 from headstart.evaluation.runs import Comparison, HeldOut, Run, Summary, summarise
 from headstart.settings.groups import Options
-from headstart.training.transfer import Fitted
+from headstart.training.fitted import Fitted
 
 ONE = Options(epochs=1)
 

@@ -19,7 +19,7 @@ from headstart.errors import DataError, UsageError
 from headstart.settings.groups import Options
 from headstart.strategies.registry import STRATEGIES, strategy
 from headstart.tasks.solvers import softmax
-from headstart.training.transfer import Fitted
+from headstart.training.fitted import Fitted
 
 ALL = [
     *("scratch", "frozen", "warm", "discriminative", "partial:2", "partial:-1", "first:2"),

@@ -34,8 +34,9 @@ from headstart.settings.groups import Carried
 from headstart.tasks.head import Head
 from headstart.training import blending, remembering
 from headstart.training.earlier import Earlier
+from headstart.training.fitted import Fitted
 from headstart.training.optimiser import cosine
-from headstart.training.transfer import Fitted, transfer
+from headstart.training.transfer import transfer
 
 HOW: dict[str, Any] = {"epochs": 4, "batch": 8, "early_stopping": False}
 HOW |= {"body_rate": 1e-3, "head_rate": 1e-2}

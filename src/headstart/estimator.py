@@ -33,7 +33,8 @@ from headstart.settings.option import require_kind, require_known, table
 from headstart.settings.taking import signature
 from headstart.strategies.registry import strategies
 from headstart.tasks.solvers import softmax
-from headstart.training.transfer import Fitted, transfer
+from headstart.training.fitted import Fitted
+from headstart.training.transfer import transfer
 
 _OPTIONS = {k: row for k, row in table(Carried).items() if k not in ("backbone", "strategy")}
 
@@ -204,7 +205,7 @@ class TransferClassifier(ClassifierMixin, _Transfer):  # type: ignore[misc]
     Attributes:
         classes_: the class labels.
         n_features_in_: D, where X was a table.
-        fitted_: the `headstart.training.transfer.Fitted` model.
+        fitted_: the `headstart.training.fitted.Fitted` model.
 
     >>> X = np.zeros((8, 8, 8), np.uint8); X[4:, :, 4] = 255
     >>> X += np.arange(8, dtype=np.uint8)[:, None, None]
@@ -251,7 +252,7 @@ class TransferRegressor(RegressorMixin, _Transfer):  # type: ignore[misc]
 
     Attributes:
         n_features_in_: D, where X was a table.
-        fitted_: the `headstart.training.transfer.Fitted` model.
+        fitted_: the `headstart.training.fitted.Fitted` model.
 
     >>> X = np.zeros((40, 8, 8), np.uint8)
     >>> for row, picture in enumerate(X): picture[: row // 5] = 255

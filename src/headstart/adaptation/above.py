@@ -30,12 +30,8 @@ from headstart.training import batchnorm
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.job import Job, Trained
 from headstart.training.loop import train
-from headstart.training.transfer import (
-    Resuming,
-    augment_level,
-    checkpoints_of,
-    without_weights,
-)
+from headstart.training.resuming import Resuming, checkpoints_of
+from headstart.training.steps import augment_level, without_weights
 
 SETTLING = 64
 """Items a batch, when batch norm is given the target's statistics."""

@@ -28,8 +28,11 @@ from headstart.strategies.registry import strategy
 from headstart.tasks.average_precision import Numbers
 from headstart.tasks.box_figures import things
 from headstart.tasks.boxes import THING
+from headstart.tasks.task import Indices
+from headstart.training.fitted import Fitted
+from headstart.training.resuming import Resuming, checkpoints_of
 from headstart.training.selection import selection
-from headstart.training.transfer import Fitted, Indices, Resuming, checkpoints_of, without_weights
+from headstart.training.steps import without_weights
 from headstart.wording import Said
 
 if TYPE_CHECKING:

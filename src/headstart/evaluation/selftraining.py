@@ -25,7 +25,8 @@ from headstart.strategies.registry import strategy
 from headstart.tasks.intervals import mean_interval
 from headstart.tasks.task import Indices, Matrix, Targets, Values
 from headstart.training.earlier import Earlier
-from headstart.training.transfer import Fitted, transfer
+from headstart.training.fitted import Fitted
+from headstart.training.transfer import transfer
 from headstart.wording import Said
 
 FOLDS = 3

@@ -34,7 +34,8 @@ from headstart.settings.option import Setting, require_read
 from headstart.settings.table import Adapting
 from headstart.settings.taking import takes
 from headstart.strategies.registry import OFFERED, strategies
-from headstart.training.transfer import Fitted, Resuming
+from headstart.training.fitted import Fitted
+from headstart.training.resuming import Resuming
 from headstart.verbs.fit_result import Fit, worst
 from headstart.verbs.gathering import called
 from headstart.wording import Said

@@ -42,7 +42,8 @@ from headstart.strategies.registry import strategy
 from headstart.tasks import box_figures
 from headstart.tasks.figures import Measured
 from headstart.tasks.task import Matrix, Targets, Task
-from headstart.training.transfer import Fitted, Resuming
+from headstart.training.fitted import Fitted
+from headstart.training.resuming import Resuming
 from headstart.verbs import gathering
 from headstart.verbs.fit_result import WORST, Fit
 from headstart.wording import Said

@@ -37,7 +37,9 @@ from headstart.strategies.registry import (
 )
 from headstart.tasks.task import Indices, Matrix
 from headstart.training.earlier import Earlier
-from headstart.training.transfer import Fitted, Resuming, require_earlier, transfer
+from headstart.training.fitted import Fitted
+from headstart.training.resuming import Resuming
+from headstart.training.transfer import require_earlier, transfer
 from headstart.verbs import gathering
 from headstart.verbs.auto import AUTO, Auto, decided
 from headstart.verbs.fit_result import Fit, shown, worst

@@ -27,7 +27,7 @@ from headstart.progress import log
 from headstart.store import digest, written_aside
 from headstart.tasks.shown import named
 from headstart.tasks.task import Figures, Matrix, Task
-from headstart.training.transfer import Fitted
+from headstart.training.fitted import Fitted
 from headstart.verbs import gathering, trained
 from headstart.verbs.auto import Auto
 

@@ -25,7 +25,7 @@ from headstart.settings.table import Fitting
 from headstart.strategies.registry import strategy
 from headstart.tasks.task import Indices, Targets
 from headstart.training.earlier import Earlier
-from headstart.training.transfer import Fitted
+from headstart.training.fitted import Fitted
 
 REST = "rest"
 """What stands for the training items that ``shots`` leaves over."""
