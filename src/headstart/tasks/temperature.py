@@ -52,6 +52,8 @@ class Prior(NamedTuple):
 def as_sure_as_right(logits: Matrix, accuracy: float) -> float:
     """Return the T at which new items should be answered as surely as ``accuracy``, in 0.05..20.
 
+    It has three digits: more would only tell in what order the outputs were summed.
+
     Args:
         logits: of items that were trained on, shape (N, C). New ones have `SHRINK` of them.
         accuracy: the share of new items that is expected to be answered right, 0..1.
@@ -66,7 +68,7 @@ def as_sure_as_right(logits: Matrix, accuracy: float) -> float:
         sure = 1 / np.exp(new / np.exp(log_t)).sum(axis=1)
         return abs(float(sure.mean()) - accuracy)  # falls, then rises: sureness falls with T
 
-    return least(off)
+    return float(f"{least(off):.3g}")
 
 
 def fit_temperature(logits: Matrix, labels: Labels, prior: Prior | None = None) -> float:

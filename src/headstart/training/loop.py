@@ -111,14 +111,14 @@ class _Run:
         self.saved: Saved | None = None
         self.optimiser: torch.optim.Optimizer
         self.peaks: list[float]
-        self.source: Source
+        self.source: Source = inputs
         self.objective: Objective
 
     def answer(self) -> tuple[Head, Task] | tuple[None, None]:
         """Return the head as it answers, and the task; nothing where nothing is predicted."""
         if not isinstance(self.head, nn.Linear):
             return None, None
-        temperature, task = self.judge.settled(self.inputs, self.job)
+        temperature, task = self.judge.settled(self.inputs, self.source, self.job)
         weight, bias = (p.detach().cpu().numpy().copy() for p in self.head.parameters())
         return Head(weight, bias, temperature=temperature), task
 

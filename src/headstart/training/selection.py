@@ -65,26 +65,36 @@ class Judge:
             outputs: Matrix = self.head(torch.from_numpy(found).to(self.device)).cpu()
             return np.asarray(outputs)
 
-    def settled(self, source: Source, job: Job) -> tuple[float, Task]:
+    def settled(self, source: Source, near: Source, job: Job) -> tuple[float, Task]:
         """Return the temperature, and the task, that the items of ``job.select`` teach.
 
         Where they are few or none, what is to be expected counts too. Where the head is solved
         later, it is 1.
+
+        Args:
+            source: whence those items are read.
+            near: what the last stage was trained on, so that little is read or computed again.
+            job: what was to be done.
         """
         known, select = job.known, job.select
         if job.plan.solver is not None:
             return 1.0, known.task
-        around = None if len(select) >= ENOUGH else self._anchor(source, job)
+        around = None if len(select) >= ENOUGH else self._anchor(near, job)
         if not len(select):
             return around or 1.0, known.task
         return known.task.settled(self.outputs(source, select), known.values[select], around)
 
-    def _anchor(self, source: Source, job: Job) -> float | None:
+    def _anchor(self, near: Source, job: Job) -> float | None:
         """Return the temperature that is to be expected; None where nobody knows."""
+        from headstart.boundary.activations import Activations
+
         expected = job.expected() if job.expected and job.known.task.anchored else None
         if expected is None:
             return None
-        return job.known.task.anchor(self.outputs(source, some(job.fit)), expected)
+        seen = some(job.fit)
+        if isinstance(near, Activations):
+            near.fill(seen)
+        return job.known.task.anchor(self.outputs(near, seen), expected)
 
 
 def some(items: Indices) -> Indices:

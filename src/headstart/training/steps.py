@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,7 +118,8 @@ class Steps:
         fit, select = self.train, self.train[:0]
         if plan.solver is None:
             fit, select = selection(targets, self.train, o, o.seed)
-        probe = self._probe(plan.probe, fit) if plan.probe else None
+        known = cache(partial(self._examples, entry, fit if plan.probe else some(fit)))
+        probe = solve(plan.probe, known(), seed=o.seed)[0] if plan.probe else None
         return Job(
             plan,
             targets,
@@ -129,7 +130,7 @@ class Steps:
             self.device,
             what=entry.network,
             probe=probe,
-            expected=partial(self._expected, entry, fit),
+            expected=partial(self._expected, known),
             objectives=self._objectives(entry),
             beside=self.dataset.beside.matrix if self.dataset.beside else None,
         )
@@ -169,16 +170,12 @@ class Steps:
             head = task.finished(replace(head, temperature=around or 1.0), examples.targets.values)
         return replace(model, head=head, task=task)
 
-    def _probe(self, solver: str, fit: Indices) -> Head:
-        """Return the head solved on the features of the unchanged backbone."""
-        return solve(solver, self._examples(self.entry, fit), seed=self.settings.seed)[0]
-
-    def _expected(self, entry: Entry, fit: Indices) -> float | None:
+    def _expected(self, known: Callable[[], Examples]) -> float | None:
         """Return the score of new items that a head on the unchanged network has, by folds.
 
         One more that is right and one that is wrong are put to them (the rule of succession).
         """
-        examples = self._examples(entry, some(fit))
+        examples = known()
         rows, outputs = out_of_fold(OWN, examples, seed=self.settings.seed)
         n, targets = len(rows), examples.targets
         return (n * targets.task.value(outputs, targets.values[rows]) + 1) / (n + 2) if n else None
