@@ -26,7 +26,7 @@ from headstart.errors import UsageError, exit_code
 from headstart.report import fit_page
 from headstart.settings.groups import Options
 from headstart.store import Shelves, home
-from headstart.training import loop, soup, transfer
+from headstart.training import loop, soup, steps
 from headstart.training.checkpoint import Checkpoints
 from headstart.training.selection import Judge
 
@@ -396,12 +396,12 @@ def test_a_checkpoint_of_a_version_with_fewer_options(
     run = pictures("gradual")
     expected = run.undisturbed()
     with monkeypatch.context() as earlier:
-        known = transfer.deciding
+        known = steps.deciding
 
         def fewer(*how: Any) -> dict[str, Any]:
             return {k: v for k, v in known(*how).items() if k not in ("smoothing", "rank")}
 
-        earlier.setattr(transfer, "deciding", fewer)
+        earlier.setattr(steps, "deciding", fewer)
         assert until(4, run) is None
     options = run.how["options"]
     run.how["options"] = replace(options, smoothing=0.1)
