@@ -132,9 +132,9 @@ def test_features_and_labels(per_class: int, kind: str, encoder: str, glyph_grap
 
 
 @pytest.mark.parametrize("handed_in", [True, False])
-@pytest.mark.parametrize("name", ["lp-ft", "gradual"])
+@pytest.mark.parametrize("name", ["lp-ft", "gradual", "warm"])
 @pytest.mark.parametrize("per_class", [12, 15, 16, 17, 33])
-def test_the_probe_knows_its_items(
+def test_the_probe_and_what_is_expected_know_their_items(
     per_class: int, name: str, handed_in: bool, glyph_graph: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = mixed(bars(2 * per_class, 4))
@@ -153,7 +153,8 @@ def test_the_probe_knows_its_items(
         transfer.transfer(data, train, entries, run, features=features if handed_in else None)
     (job,) = seen
     assert len(job.select) == 0 or per_class >= LEAST_TO_SELECT
-    for part in (job.fit, np.setdiff1d(found.usable, job.fit)):
+    assert job.expected() > 0.8
+    for part in (job.fit, np.setdiff1d(found.usable, job.fit)) if job.probe else ():
         right = job.probe.logits(features.rows(part)).argmax(1) == data.labels[part]
         assert right.mean() > 0.8  # of four classes, with labels of other items a quarter
 
