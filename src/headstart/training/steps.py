@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 Indices = npt.NDArray[np.int64]
 
+NEAR_ENOUGH = 1.0
+"""C of heads that only tell about how many items will be answered right: choosing it takes eight
+times as long, and changes the share by an item or two."""
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -176,7 +180,7 @@ class Steps:
         One more that is right and one that is wrong are put to them (the rule of succession).
         """
         examples = known()
-        rows, outputs = out_of_fold(OWN, examples, seed=self.settings.seed)
+        rows, outputs = out_of_fold(OWN, examples, seed=self.settings.seed, strength=NEAR_ENOUGH)
         n, targets = len(rows), examples.targets
         return (n * targets.task.value(outputs, targets.values[rows]) + 1) / (n + 2) if n else None
 
