@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headstart.tasks.iterative import iterative
@@ -22,6 +22,7 @@ def truth(n: int = 300, labels: int = 6, seed: int = 0) -> np.ndarray:
 
 
 @given(ROWS, st.floats(0.05, 0.45), st.integers(0, 1000))
+@example([[False, True, True], [False, False, False], [True, True, False]], 0.25, 0)
 @settings(max_examples=40, deadline=None)
 def test_a_partition_of_about_the_size(rows: list[list[bool]], share: float, seed: int) -> None:
     values, task = np.array(rows, bool), Labels(("a", "b", "c"))

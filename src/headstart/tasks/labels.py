@@ -148,11 +148,15 @@ class Labels(Task):
     def part(
         self, values: Values, items: Indices, share: float, seeds: list[int]
     ) -> tuple[Indices, Indices]:
-        """Return a share of each label, by iterative stratification."""
+        """Return a share of each label, by iterative stratification; what is out can be learned."""
         drawing.check(seeds)
-        rng = np.random.default_rng(seeds)
-        parts = iterative(values[items], [1 - share, share], rng)
-        return items[parts == 0], items[parts == 1]
+        rng, has = np.random.default_rng(seeds), values[items]
+        out = iterative(has, [1 - share, share], rng) == 1
+        for label in range(has.shape[1]):
+            bearers = np.flatnonzero(has[:, label])
+            if len(bearers) and out[bearers].all():
+                out[bearers[0]] = False
+        return items[~out], items[out]
 
     def draw(self, values: Values, items: Indices, shots: int, seeds: list[int]) -> Indices:
         """Return ``shots`` items with each label, and as many without any."""
