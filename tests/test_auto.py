@@ -67,42 +67,42 @@ def test_the_held_out_part_has_no_say(
 def test_of_many_items_one_fold_is_measured(
     trained_on: list[set[int]], glyph_graph: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(auto, "FEW", 18)
     monkeypatch.setattr(auto, "SMALL", 18)
     found = headstart.fit(bars(per_class=12), strategy="auto", budget=0.0)
     assert found.auto is not None and 0 <= found.auto.low <= found.auto.high <= 1
     assert len(trained_on) == 1, "where 18 items and fewer are held out fold by fold"
 
 
-@pytest.mark.parametrize(("folds", "fits"), [(1, 3), (2, 2 + 6), (3, 2 + 9)])
-def test_all_strategies_get_as_many_folds_as_there_is_time_for(
-    folds: int,
-    fits: int,
+@pytest.mark.parametrize("time_left", [True, False])
+def test_folds_are_gone_where_the_time_allows(
+    time_left: bool,
     trained_on: list[set[int]],
     glyph_graph: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in (("FOLDS", 3), ("DRAWS", 1)):
+    for name, value in (("FEW", 18), ("FOLDS", 2), ("DRAWS", 1)):
         monkeypatch.setattr(auto, name, value)
-    monkeypatch.setattr(auto._Race, "_affordable", lambda *_: folds)
+    monkeypatch.setattr(auto._Race, "_time_for", lambda *_: time_left)
     found = headstart.fit(noise(40), strategy="auto", budget=3600.0, epochs=1)
     assert found.auto is not None and not found.auto.untried
-    # One fold for a look at frozen and lp-ft; then so many folds of all three, or warm too.
-    assert len(trained_on) == fits
+    # One fold of two for a look at frozen and lp-ft; then both folds of all three, or warm too.
+    assert len(trained_on) == (2 + 6 if time_left else 3)
 
 
-def test_one_fit_tells_of_how_many_folds_all_would_end_in_time() -> None:
+def test_one_fit_tells_whether_all_folds_would_end_in_time() -> None:
     answers = Answers(np.zeros(4, np.int64), np.zeros(4, np.float32), 4)
     runs = tuple(
         Run("glyphs", name, "all", 0, seconds, answers)
         for name, seconds in (("frozen", 500.0), ("lp-ft", 10.0))
     )
-    for left, folds in ((900.0, 4), (85.0, 4), (75.0, 3), (25.0, 1), (15.0, 1), (-1.0, 1)):
+    for left, enough in ((85.0, True), (75.0, False), (-1.0, False)):
         race = auto._Race(noise(), [], Fitting(), "cpu", time.monotonic() + left)
         look = Comparison(runs, HeldOut([], noise().known))
-        # Two that train, at ten seconds a fit.
-        assert race._affordable(look, ("frozen", "lp-ft", "warm")) == folds
+        # Four folds of two that train, at ten seconds each.
+        assert race._time_for(look, ("frozen", "lp-ft", "warm")) == enough
         nothing_trained = Comparison(runs[:1], look.held_out)
-        assert race._affordable(nothing_trained, ("frozen", "lp-ft", "warm")) == 4
+        assert race._time_for(nothing_trained, ("frozen", "lp-ft", "warm")) == (left > 0)
 
 
 def test_several_backbones_are_measured(

@@ -14,7 +14,7 @@ from conftest import bars, truth
 from headstart.data.memory.arrays import from_items
 from headstart.data.split import Split
 from headstart.errors import DataError, UsageError
-from headstart.evaluation.design import fixed, folded
+from headstart.evaluation.design import fixed, folded, held_once
 
 
 def test_each_item_is_held_out_once_in_each_draw() -> None:
@@ -47,31 +47,18 @@ def test_the_only_item_of_a_class_trains_and_is_never_measured() -> None:
         folded(from_items(pictures[:2], ["a", "b"]), np.arange(2), 2, draws=1, seed=0)
 
 
-@pytest.mark.parametrize("measured", [1, 2, 3])
-def test_some_folds_of_many_are_held_out_in_every_draw(measured: int) -> None:
+def test_one_fold_of_many_is_held_out_from_every_draw() -> None:
     pictures = np.random.default_rng(0).integers(0, 255, (43, 8, 8)).astype(np.uint8)
     data = from_items(pictures, ["a"] * 20 + ["b"] * 22 + ["c"])
-    for seed in range(5):  # in some the only one of its class is in these folds
-        made = folded(data, np.arange(2, 43), 4, 3, seed, measured=measured)
-        n = len(made.held_out)
-        assert 9 * measured <= n <= 11 * measured and 42 not in made.held_out
-        for number in range(3):
-            parts = list(made.parts(data.known, "all", number))
-            assert len(parts) == measured
-            assert sorted(np.concatenate([part.rows for part in parts])) == list(range(n))
-            for part in parts:
-                asked = made.held_out[part.rows]
-                assert np.bincount(data.labels[asked]).min() >= 4
-                assert not set(part.train) & set(asked)
-                assert set(part.train) | set(asked) >= set(range(2, 42))
-
-
-def test_of_very_few_items_all_folds_are_measured() -> None:
-    pictures = np.random.default_rng(0).integers(0, 255, (3, 8, 8)).astype(np.uint8)
-    data = from_items(pictures, ["a", "a", "b"])
-    for seed in range(5):
-        made = folded(data, np.arange(3), 4, 1, seed, measured=1)
-        assert 1 <= len(made.held_out) <= 2 and 2 not in made.held_out
+    for seed in range(5):  # in some the only one of its class is in that fold
+        made = held_once(data, np.arange(2, 43), 4, seed=seed)
+        parts = [part for draw in range(3) for part in made.parts(data.known, "all", draw)]
+        assert len(parts) == 3 and 9 <= len(made.held_out) <= 11 and 42 not in made.held_out
+        assert np.bincount(data.labels[made.held_out]).min() >= 4
+        for part in parts:
+            assert (made.held_out[part.rows] == made.held_out).all()
+            assert not set(part.train) & set(made.held_out)
+            assert set(part.train) | set(made.held_out) >= set(range(2, 42))
 
 
 def test_a_held_out_part_never_trains() -> None:

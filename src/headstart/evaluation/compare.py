@@ -194,8 +194,6 @@ class _Bench:
                 lost.append(Lost.of(probed(model, earlier, device=self.device)))
         about = targets.take(self.design.held_out)
         whole = found[0][1] if len(found) == 1 else joined(found, about)
-        if not self.design.complete:
-            whole = replace(whole, folds=None)  # of two or three, the spread tells nothing
         seconds = time.perf_counter() - start
         together = Lost.together(lost) if lost else None
         return Run(name, job.strategy, job.shots, job.draw, seconds, whole, together)

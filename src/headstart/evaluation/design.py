@@ -53,14 +53,6 @@ class Design:
     folds: Indices | None = None
     seed: int = 0
 
-    @property
-    def complete(self) -> bool:
-        """Whether all folds are measured."""
-        if self.folds is None:
-            return False
-        measured = self.folds[0][np.searchsorted(self.train, self.held_out)]
-        return len(np.unique(measured)) == len(np.unique(self.folds[0]))
-
     def used(self, targets: Targets, shots: Sequence[Shots], draws: int) -> Indices:
         """Return the items that any of so many draws learns from or is measured on, ascending."""
         drawn = [
@@ -76,7 +68,7 @@ class Design:
             return
         fold = self.folds[number]
         of_measured = fold[np.searchsorted(self.train, self.held_out)]
-        for k in np.unique(of_measured):
+        for k in np.unique(fold):
             others = self.train[fold != k]
             chosen = draw(targets, others, shots, seed=self.seed, draw=number)
             yield Part(chosen, np.flatnonzero(of_measured == k))
@@ -101,20 +93,10 @@ def folds_for(dataset: Dataset, usable: Indices, run: Comparing) -> int:
     return run.folds
 
 
-def folded(
-    dataset: Dataset,
-    usable: Indices,
-    n: int,
-    draws: int,
-    seed: int,
-    *,
-    measured: int | None = None,
-) -> Design:
+def folded(dataset: Dataset, usable: Indices, n: int, draws: int, seed: int) -> Design:
     """Return the design in which each of the ``usable`` items is held out once in every draw.
 
     Items that nothing else is like, the only one of a class say, train and are never measured.
-    With ``measured``, only so many of the ``n`` folds are, the same ones in every draw; all of them
-    where nothing would be left.
 
     Raises:
         DataError: there is nothing to measure.
@@ -122,19 +104,28 @@ def folded(
     usable = np.sort(np.asarray(usable, np.int64))
     targets = dataset.known.take(usable)
     task, values = targets.task, targets.values
-    cuts = range(draws if measured is None else 1)
-    folds = np.stack([task.outer(values, n, seed + number) for number in cuts])
+    folds = np.stack([task.outer(values, n, seed + number) for number in range(draws)])
     lost = np.zeros(len(usable), np.bool_)
     for fold in folds:
         for k in np.unique(fold):
             lost |= task.lost(values, fold != k) & (fold == k)
-    if measured is not None:
-        folds = np.repeat(folds, draws, axis=0)
-        others = lost | (folds[0] >= measured)
-        lost = lost if others.all() else others
     if lost.all():
         raise nothing_left(dataset, len(usable))
     return Design(usable, usable[~lost], folds, seed)
+
+
+def held_once(dataset: Dataset, usable: Indices, n: int, seed: int) -> Design:
+    """Return the design in which every draw is measured on the same one of ``n`` folds.
+
+    Raises:
+        DataError: there is nothing to measure.
+    """
+    every = folded(dataset, usable, n, 1, seed)
+    assert every.folds is not None
+    first = every.train[every.folds[0] == 0]
+    return Design(
+        np.setdiff1d(every.train, first), np.intersect1d(first, every.held_out), None, seed
+    )
 
 
 def fixed(parts: Split, seed: int) -> Design:

@@ -17,7 +17,7 @@ from headstart.data.split import Split
 from headstart.errors import UsageError
 from headstart.evaluation.choosing import choose
 from headstart.evaluation.compare import Candidate, compare
-from headstart.evaluation.design import SMALL, Design, Indices, folded
+from headstart.evaluation.design import SMALL, Design, Indices, folded, held_once
 from headstart.evaluation.runs import Comparison, Run
 from headstart.settings.groups import Options
 from headstart.settings.option import table
@@ -32,6 +32,9 @@ CANDIDATES = ("frozen", "lp-ft", "warm", "contrastive")
 """Ways that are far enough apart to be worth measuring, cheap ones first."""
 
 FOLDS, DRAWS = 4, 3
+
+FEW = 300
+"""Items below which one fold of them says too little."""
 
 BUDGET = 300.0
 """Seconds to choose, where nobody says."""
@@ -75,8 +78,8 @@ def decided(
 ) -> tuple[Fitting, Auto]:
     """Return the settings with the strategy and backbone that were best, and why.
 
-    On as many folds of the training part alone as there is time for; what is held out is not looked
-    at. The figure is corrected for the choosing, see `headstart.evaluation.bias`.
+    Fold by fold of the training part alone, or on one fold where that takes too long; what is held
+    out is not looked at. The figure is corrected for the choosing, see `headstart.evaluation.bias`.
 
     Args:
         dataset: all items.
@@ -122,21 +125,21 @@ class _Race:
     moment: float
 
     def run(self, names: tuple[str, ...], train: Indices) -> Comparison:
-        """Return the comparison of ``names`` on as many folds as all of them have time for.
+        """Return the comparison of ``names``: fold by fold where time allows, else on one fold.
 
-        A fold more says more, but only of strategies that get theirs; what they take is told by
-        one fit of the first that trains, on one fold.
+        Four models of each strategy say more than one, but only if all strategies get theirs; what
+        they take is told by one fit of the first that trains.
         """
+        seed = self.settings.seed
+        folds = folded(self.dataset, train, FOLDS, DRAWS, seed)
+        if len(train) < FEW:
+            return self._compared(folds, names, DRAWS)
+        once = held_once(self.dataset, train, FOLDS, seed)
         first = next((k for k, name in enumerate(names, 1) if not strategy(name).solves), None)
-        look = self._compared(self._folds(train, 1), names[:first], 1)
-        some = self._affordable(look, names) if len(train) < SMALL else 1
-        done = look.runs if some == 1 else ()
-        return self._compared(self._folds(train, some), names, DRAWS, done)
-
-    def _folds(self, train: Indices, some: int) -> Design:
-        """Return the design in which ``some`` of the folds are measured."""
-        how = {"measured": some if some < FOLDS else None}
-        return folded(self.dataset, train, FOLDS, DRAWS, self.settings.seed, **how)
+        look = self._compared(once, names[:first], 1)
+        if len(train) < SMALL and self._time_for(look, names):
+            return self._compared(folds, names, DRAWS)
+        return self._compared(once, names, DRAWS, look.runs)
 
     def _compared(
         self, design: Design, names: tuple[str, ...], draws: int, done: Sequence[Run] = ()
@@ -146,15 +149,11 @@ class _Race:
         how: dict[str, Any] = {"device": self.device, "workers": 1, "moment": self.moment}
         return compare(self.dataset, design, self.cells, comparing, done=done, **how)
 
-    def _affordable(self, look: Comparison, names: tuple[str, ...]) -> int:
-        """Return of how many folds each strategy should get its fits in time.
-
-        That is one at least; and all where nothing trains in time, for heads take none.
-        """
-        seconds = sum(one.seconds for one in look.runs if not strategy(one.strategy).solves)
+    def _time_for(self, look: Comparison, names: tuple[str, ...]) -> bool:
+        """Return whether a fit of every strategy on each fold should end in time."""
+        seconds = [one.seconds for one in look.runs if not strategy(one.strategy).solves]
         trained = sum(not strategy(name).solves for name in names)
-        left = self.moment - time.monotonic()
-        return min(FOLDS, max(1, int(left / (seconds * trained)))) if seconds else FOLDS
+        return FOLDS * trained * sum(seconds) < self.moment - time.monotonic()
 
 
 def candidates(dataset: Dataset, run: Fitting) -> tuple[str, ...]:
