@@ -27,7 +27,7 @@ from headstart.errors import HeadstartError
 from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, Group, Plan, Stage
 from headstart.tasks.classes import class_weights
-from headstart.training import loop
+from headstart.training import loop, selection
 from headstart.training.job import Job, Trained
 from headstart.training.loop import train
 from headstart.training.objective import Supervised
@@ -51,6 +51,7 @@ def run(
     select: np.ndarray = NONE,
     augment: str = "off",
     seed: int = 0,
+    expected: Any = None,
 ) -> tuple[Backbone, Trained]:
     data = bars() if data is None else data
     backbone = vision.build(resolve("glyphs"))
@@ -58,7 +59,7 @@ def run(
     pictures = Inputs(data, PREPROCESS, augment=augment, seed=seed)
     fit = np.arange(len(data)) if fit is None else fit
     options = options or Options(batch=8)
-    job = Job(plan, data.known, fit, select, options, seed)
+    job = Job(plan, data.known, fit, select, options, seed, expected=expected)
     try:
         trained = train(backbone, pictures, job)
     finally:
@@ -204,6 +205,32 @@ def test_selection_is_measured_and_gives_the_temperature() -> None:
     _, trained = run(stage(5, epochs=1))
     assert trained.head.temperature == 1.0
     assert "selection_loss" not in trained.history[0]
+
+
+@pytest.mark.parametrize("boundary", [0, 3, 5])
+@pytest.mark.parametrize(("enough", "asks"), [(8, False), (9, True)])
+def test_of_few_items_what_is_expected_counts_too(
+    enough: int, asks: bool, boundary: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "ENOUGH", enough)
+    asked = []
+
+    def expected(share: float | None) -> Any:
+        return lambda: asked.append(share) or share
+
+    parts = {"fit": np.arange(16), "select": np.arange(16, 24)}
+    told = [
+        run(stage(boundary), **parts, expected=expected(share))[1].head.temperature
+        for share in (None, 0.6, 0.99)
+    ]
+    assert len(asked) == 3 * asks
+    assert (told[1] > told[2]) == asks and (told[0] == told[1]) == (not asks)
+    del parts["select"]
+    sure, unsure = (
+        run(stage(boundary), **parts, expected=expected(share))[1] for share in (0.99, 0.6)
+    )
+    assert sure.head.temperature < unsure.head.temperature
+    assert run(stage(boundary), **parts, expected=expected(None))[1].head.temperature == 1.0
 
 
 def test_a_loss_that_is_no_number_is_a_clear_error() -> None:

@@ -118,7 +118,8 @@ class _Run:
         """Return the head as it answers, and the task; nothing where nothing is predicted."""
         if not isinstance(self.head, nn.Linear):
             return None, None
-        temperature, task = self.judge.settled(self.inputs, self.source, self.job)
+        with self.interrupts.released():  # only reads: nothing there could end torn
+            temperature, task = self.judge.settled(self.inputs, self.source, self.job)
         weight, bias = (p.detach().cpu().numpy().copy() for p in self.head.parameters())
         return Head(weight, bias, temperature=temperature), task
 

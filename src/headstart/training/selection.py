@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,22 +80,32 @@ class Judge:
         known, select = job.known, job.select
         if job.plan.solver is not None:
             return 1.0, known.task
-        around = None if len(select) >= ENOUGH else self._anchor(near, job)
+        few = len(select) < ENOUGH
+        around = anchor(job, lambda: self._learned(near, job)) if few else None
         if not len(select):
             return around or 1.0, known.task
         return known.task.settled(self.outputs(source, select), known.values[select], around)
 
-    def _anchor(self, near: Source, job: Job) -> float | None:
-        """Return the temperature that is to be expected; None where nobody knows."""
+    def _learned(self, near: Source, job: Job) -> Matrix:
+        """Return the outputs for some of the items that were trained on."""
         from headstart.boundary.activations import Activations
 
-        expected = job.expected() if job.expected and job.known.task.anchored else None
-        if expected is None:
-            return None
         seen = some(job.fit)
         if isinstance(near, Activations):
             near.fill(seen)
-        return job.known.task.anchor(self.outputs(near, seen), expected)
+        return self.outputs(near, seen)
+
+
+def anchor(job: Job, learned: Callable[[], Matrix]) -> float | None:
+    """Return the temperature that is to be expected; None where nobody knows.
+
+    Args:
+        job: says what new items should reach.
+        learned: gives the outputs of items that were trained on, under a temperature of 1.
+    """
+    task = job.known.task
+    expected = job.expected() if job.expected and task.anchored else None
+    return None if expected is None else task.anchor(learned(), expected)
 
 
 def some(items: Indices) -> Indices:

@@ -26,7 +26,7 @@ from headstart.tasks.heads import OWN, Examples, out_of_fold, solve
 from headstart.training.earlier import Earlier
 from headstart.training.fitted import Fitted
 from headstart.training.resuming import Resuming, checkpoints_of, content_of
-from headstart.training.selection import selection, some
+from headstart.training.selection import anchor, selection, some
 from headstart.wording import Said
 
 if TYPE_CHECKING:
@@ -167,11 +167,10 @@ class Steps:
         found = model.features(inputs, self.train, self.device)
         examples = Examples(found, self.dataset.known.take(self.train))
         head, task = solve(solver, examples, seed=self.settings.seed)
-        expected = job.expected() if job.expected and task.anchored else None
-        if expected is not None:
-            # These items have shaped their features, so what the solver's folds say is too sure.
-            around = task.anchor(replace(head, temperature=1.0).logits(found), expected)
-            head = task.finished(replace(head, temperature=around or 1.0), examples.targets.values)
+        # These items have shaped their features, so what the solver's folds say is too sure.
+        around = anchor(job, partial(replace(head, temperature=1.0).logits, found))
+        if around is not None:
+            head = task.finished(replace(head, temperature=around), examples.targets.values)
         return replace(model, head=head, task=task)
 
     def _expected(self, known: Callable[[], Examples]) -> float | None:
