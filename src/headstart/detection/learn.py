@@ -101,18 +101,7 @@ def learn(
         trained = run_loop(backbone, inputs, job, checkpoints=found, say=say)
     finally:
         inputs.close()
-    task = dataset.known.task
-    model = Finder(
-        (entry,),
-        no_head(task),
-        task,
-        run.seed,
-        backbone,
-        trained.unchanged,
-        options.cache_limit,
-        spec=detector.spec.facts(),
-        detector=detector.to("cpu").eval(),
-    )
+    model = _finder(entry, backbone, detector, trained.unchanged, job)
     seconds = time.perf_counter() - start
     return Fitted(model, name, trained.history, trained.cache, notes, seconds)
 
@@ -206,6 +195,22 @@ def _job(
         what=f"{entry.network}|maps",
         module=detector,
         objectives={"targets": partial(Detection.of, mirrored=len(dataset) // 2 * run.mirror)},
+    )
+
+
+def _finder(entry: Entry, backbone: Maps, detector: Detector, unchanged: int, job: Job) -> Finder:
+    """Return the model of what was trained."""
+    task = job.known.task
+    return Finder(
+        (entry,),
+        no_head(task),
+        task,
+        job.seed,
+        backbone,
+        unchanged,
+        job.options.cache_limit,
+        spec=detector.spec.facts(),
+        detector=detector.to("cpu").eval(),
     )
 
 

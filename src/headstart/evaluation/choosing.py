@@ -161,30 +161,8 @@ def _more(
     """Return the second sentence: more labels, or more held-out items, and how many."""
     every = samples(runs, task.share)
     found = {cell: one for cell, one in every.items() if cell[2] == choice.cell[2]}
-    said = []
-    needed = held_out_needed(found)
-    if needed:
-        mine = next(iter(found.values())).scores.shape[1]
-        said.append(
-            Said(
-                "to tell the next best apart it would take about {needed} held-out items instead "
-                "of {mine}",
-                needed=needed,
-                mine=mine,
-            )
-        )
-    mine_ahead = [f for f in forecast if (f.backbone, f.strategy) == choice.cell[:2]]
-    if mine_ahead:
-        row = mine_ahead[0]
-        span = task.shown_span(row.low, row.high)
-        said.append(
-            Said(
-                "{labels} labels should bring {share} (80 %: {span})",
-                labels=row.labels,
-                share=task.shown(row.mean),
-                span=span,
-            )
-        )
+    ahead = [row for row in forecast if (row.backbone, row.strategy) == choice.cell[:2]]
+    said = [*_bigger(found), *_ahead(ahead[:1], task)]
     if goal:
         said.append(_goal(goal, task, min(one.trained for one in every.values())))
     if skipped:
@@ -199,6 +177,29 @@ def _more(
             "Measure more numbers of labels (--shots 8,32,128) to see what more would bring."
         )
     return joined(said)
+
+
+def _bigger(found: Mapping[Cell, Sample]) -> Iterator[Said]:
+    """Yield how many held-out items would tell the next best apart."""
+    needed = held_out_needed(found)
+    if needed:
+        yield Said(
+            "to tell the next best apart it would take about {needed} held-out items instead "
+            "of {mine}",
+            needed=needed,
+            mine=next(iter(found.values())).scores.shape[1],
+        )
+
+
+def _ahead(rows: Sequence[Forecast], task: Task) -> Iterator[Said]:
+    """Yield what more labels should bring."""
+    for row in rows:
+        yield Said(
+            "{labels} labels should bring {share} (80 %: {span})",
+            labels=row.labels,
+            share=task.shown(row.mean),
+            span=task.shown_span(row.low, row.high),
+        )
 
 
 def _goal(goal: Goal, task: Task, fewest: int) -> Said:
