@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -338,6 +339,23 @@ def test_an_out_folder_with_other_files_is_refused_before_the_work(
     ran = run("fit", data, "--out", tmp_path / "mine")
     assert ran.code == 1
     assert "holds other files" in ran.err
+
+
+def test_what_pretraining_prints_last_measures_whether_it_helps(
+    data: Path, tmp_path: Path, run: Any
+) -> None:
+    before = "glyphs"
+    for name in "one", "two":  # the second goes on from the first, by its path
+        how = ["--backbone", before, "--epochs", "1", "--batch", "8", "--out", tmp_path / "a place"]
+        found = run("pretrain", "supervised", data, "--name", name, *how)
+        assert found.code == 0, found.err
+        _, _, printed = found.out.strip().splitlines()[-1].partition("headstart ")
+        words = shlex.split(printed.replace("LABELLED-DATA", shlex.quote(str(data))))
+        assert words[-1] == f"{before},{tmp_path / 'a place' / name}.safetensors"
+        before = words[-1].split(",")[1]
+        measured = run(*words, "--strategies", "frozen", "--draws", "1", "--json")
+        assert measured.code == 0, measured.err
+        assert {row["backbone"] for row in measured.json["summary"]} == set(words[-1].split(","))
 
 
 @pytest.mark.parametrize("arguments", [[], ["pretrain"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from headstart.cli.arguments import DATA
@@ -22,12 +23,15 @@ def pretrain_glyphs(as_json: bool, given: dict[str, Any]) -> None:
             print(f"{name}: {value}")
 
 
-def _pretrained(as_json: bool, result: dict[str, Any]) -> None:
+def _pretrained(as_json: bool, given: dict[str, Any], result: dict[str, Any]) -> None:
     if as_json:
         emit(result)
         return
-    print(f"{result['name']}: {result['source_domain']}; {result['check']}")
+    print(f"{result['name']} learned from {result['source_domain']}; {result['check']}")
     print(f"{result['weights']} (--backbone takes this path)")
+    both = f"{given.get('backbone') or result['backbone']},{result['weights']}"
+    against = shlex.join(["headstart", "compare", "LABELLED-DATA", "--backbones", both])
+    print(f"whether it helps, measured: {against}")
 
 
 @command("pretrain supervised", pretrain_app, data=DATA)
@@ -35,7 +39,7 @@ def pretrain_supervised(as_json: bool, given: dict[str, Any]) -> None:
     """Make a backbone of labelled DATA, to carry over to other data."""
     from headstart.verbs.pretrain import supervised
 
-    _pretrained(as_json, supervised(**given))
+    _pretrained(as_json, given, supervised(**given))
 
 
 @command("pretrain autoencoder", pretrain_app, data=DATA)
@@ -43,7 +47,7 @@ def pretrain_autoencoder(as_json: bool, given: dict[str, Any]) -> None:
     """Make a backbone of pictures without labels, which it learns to mend."""
     from headstart.verbs.pretrain import autoencoder
 
-    _pretrained(as_json, autoencoder(**given))
+    _pretrained(as_json, given, autoencoder(**given))
 
 
 @command("pretrain masked", pretrain_app, data=DATA)
@@ -51,4 +55,4 @@ def pretrain_masked(as_json: bool, given: dict[str, Any]) -> None:
     """Tune an encoder on texts without labels, in which it learns to fill gaps."""
     from headstart.verbs.pretrain import masked
 
-    _pretrained(as_json, masked(**given))
+    _pretrained(as_json, given, masked(**given))
