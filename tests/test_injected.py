@@ -206,7 +206,7 @@ def test_columns_that_are_not_there(tmp_path: Path) -> None:
 def test_a_run_goes_on_only_with_the_same_columns(tmp_path: Path, glyph_graph: Path) -> None:
     path, out = halves(tmp_path, 40), tmp_path / "out"
     how: dict[str, Any] = {"strategy": "warm", "out": out, "checkpoint_every": 0.0, **STEPS}
-    from headstart.training.objective import Supervised
+    from headstart.training.objectives import Supervised
 
     plain, steps = Supervised.loss, iter(range(9))
 

@@ -116,6 +116,7 @@ MAY_BE_HEAVY = {
     "training.guard",
     "training.loop",
     "training.objective",
+    "training.objectives",
     "training.optimiser",
     "training.remembering",
     "boundary.forward",

@@ -30,7 +30,7 @@ from headstart.tasks.classes import class_weights
 from headstart.training import loop, selection
 from headstart.training.job import Job, Trained
 from headstart.training.loop import train
-from headstart.training.objective import Supervised
+from headstart.training.objectives import Supervised
 from headstart.training.optimiser import cosine
 
 NONE = np.empty(0, np.int64)

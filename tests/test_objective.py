@@ -22,9 +22,10 @@ from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, MODULES, Group, Plan, Stage
 from headstart.tasks.task import Matrix, Targets
 from headstart.training.checkpoint import Checkpoints
-from headstart.training.job import Job, Trained
+from headstart.training.job import Job, Scene, Trained
 from headstart.training.loop import train
-from headstart.training.objective import Objective, Scene, Step, Supervised
+from headstart.training.objective import Objective, Step
+from headstart.training.objectives import Supervised
 
 PREPROCESS = resolve("glyphs").preprocess
 LABELLED = np.arange(16)

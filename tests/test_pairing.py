@@ -41,7 +41,8 @@ from headstart.estimator import TransferClassifier
 from headstart.settings.groups import Carried, Options
 from headstart.tasks.classes import LEAST_TO_SELECT, Classes
 from headstart.training import selection, transfer
-from headstart.training.objective import Contrastive, Step, Supervised
+from headstart.training.objective import Step
+from headstart.training.objectives import Contrastive, Supervised
 
 SIZES = [15, 16, 17, 33, 70]
 

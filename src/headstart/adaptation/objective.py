@@ -10,7 +10,8 @@ from headstart.adaptation.method import Method, Pair
 from headstart.adaptation.shot import information_maximisation
 from headstart.boundary.inputs import Indices
 from headstart.tasks.task import ERROR, LOSS, Matrix
-from headstart.training.objective import Maker, Objective, Scene, Step
+from headstart.training.job import Maker, Scene
+from headstart.training.objective import Objective, Step
 
 LEAST_STEPS = 50
 """Of an epoch: a hundred source items are soon gone through, and it is steps that move weights."""

@@ -26,9 +26,9 @@ from headstart.progress import log
 from headstart.settings.groups import Options
 from headstart.strategies.plan import MODULES, Group, Plan, Stage
 from headstart.tasks.heads import Examples
-from headstart.training.job import Job
+from headstart.training.job import Job, Scene
 from headstart.training.loop import train
-from headstart.training.objective import Objective, Scene, Step
+from headstart.training.objective import Objective, Step
 
 RATE, BATCH, EPOCH = 1e-3, 32, 100
 """Peak rate, items of each domain a step, and steps an epoch."""

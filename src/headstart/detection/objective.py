@@ -13,7 +13,8 @@ from headstart.detection.detector import Detector, Truth
 from headstart.tasks.box_figures import things
 from headstart.tasks.boxes import THING
 from headstart.tasks.task import Matrix, Targets
-from headstart.training.objective import Objective, Scene, Step
+from headstart.training.job import Scene
+from headstart.training.objective import Objective, Step
 
 
 class Detection(Objective):

@@ -10,7 +10,8 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 from headstart.backbones.blocks import Backbone
 from headstart.boundary.inputs import Indices, in_batches
 from headstart.compute.running import to_device
-from headstart.training.objective import Objective, Scene, Step
+from headstart.training.job import Scene
+from headstart.training.objective import Objective, Step
 
 SIDE = 32
 """Pixels a side, at most, of the picture that is put together again: coarse is what it teaches."""

@@ -37,9 +37,9 @@ from headstart.strategies.plan import HEAD, Group, Plan, Stage
 from headstart.tasks.classes import Classes
 from headstart.tasks.head import Head
 from headstart.tasks.task import Targets
-from headstart.training.job import Job
+from headstart.training.job import Job, Scene
 from headstart.training.loop import train as run_loop
-from headstart.training.objective import Scene, Supervised
+from headstart.training.objectives import Supervised
 
 MEAN, STD = 0.3, 0.35
 BATCH = 128

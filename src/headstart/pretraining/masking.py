@@ -17,7 +17,8 @@ from headstart.boundary.inputs import Indices, in_batches
 from headstart.compute.running import to_device
 from headstart.data.texts.tokens import Tokenize, by_length
 from headstart.errors import BackboneError
-from headstart.training.objective import Objective, Scene, Step
+from headstart.training.job import Scene
+from headstart.training.objective import Objective, Step
 
 MASKS = ("[MASK]", "<mask>", "<MASK>")
 """What the token is called that stands for a gap."""

@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from headstart.errors import DataError
 from headstart.settings.groups import Options
-from headstart.strategies.plan import Plan
+from headstart.strategies.plan import Plan, Stage
 from headstart.tasks.head import Head
 from headstart.tasks.task import Targets, Task
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from headstart.training.objective import Maker
+    from headstart.backbones.blocks import Backbone
+    from headstart.training.objective import Objective
 
 Indices = npt.NDArray[np.int64]
 
@@ -65,7 +66,7 @@ class Job:
             `headstart.training.selection`. None, there or here: nobody knows.
         module: stands in place of the linear head and is trained in place; None for that.
         objectives: what names in the plan's stages stand for, besides those that
-            `headstart.training.objective` knows.
+            `headstart.training.objectives` knows.
     """
 
     plan: Plan
@@ -92,6 +93,28 @@ class Job:
         if self.targets is None:
             raise DataError("the items have no targets, so nothing can be predicted of them.")
         return self.targets
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an objective is made of: the stage that it is for, and what that trains.
+
+    ``head`` is from features to outputs; where the job has no targets it is none, an identity.
+    """
+
+    stage: Stage
+    backbone: Backbone
+    head: nn.Module
+    job: Job
+
+    @property
+    def batch(self) -> int:
+        """Items a step, at most."""
+        return self.stage.batch or self.job.options.batch
+
+
+Maker = Callable[[Scene], "Objective"]
+"""What makes an objective of a scene."""
 
 
 @dataclass

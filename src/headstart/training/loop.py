@@ -28,9 +28,10 @@ from headstart.training.checkpoint import Checkpoints, Saved
 from headstart.training.freezing import Watch
 from headstart.training.guard import Guard
 from headstart.training.interrupts import Interrupts, deferred_interrupts
-from headstart.training.job import Job, Place, Trained
+from headstart.training.job import Job, Place, Scene, Trained
 from headstart.training.l2sp import penalty
-from headstart.training.objective import Objective, Scene, Step, objective
+from headstart.training.objective import Objective, Step
+from headstart.training.objectives import objective
 from headstart.training.selection import Judge
 from headstart.training.snapshots import Snapshots, State, within
 from headstart.training.sources import Sources

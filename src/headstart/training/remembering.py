@@ -11,7 +11,9 @@ from headstart.boundary.inputs import Indices
 from headstart.tasks.head import Head
 from headstart.tasks.task import Matrix
 from headstart.training.earlier import Earlier
-from headstart.training.objective import Objective, Scene, Step, Supervised
+from headstart.training.job import Scene
+from headstart.training.objective import Objective, Step
+from headstart.training.objectives import Supervised
 
 SOFT = 2.0
 """Temperature of the old answers, as in the paper: what is unlikely counts too."""

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from headstart.backbones.blocks import Backbone
     from headstart.boundary.inputs import Inputs
     from headstart.strategies.plan import Plan
-    from headstart.training.job import Job
-    from headstart.training.objective import Maker, Objective, Scene
+    from headstart.training.job import Job, Maker, Scene
+    from headstart.training.objective import Objective
 
 Indices = npt.NDArray[np.int64]
 
