@@ -27,7 +27,9 @@ from headstart.errors import HeadstartError
 from headstart.settings.groups import Options
 from headstart.strategies.plan import HEAD, Group, Plan, Stage
 from headstart.tasks.classes import class_weights
+from headstart.tasks.head import Head
 from headstart.training import loop, selection
+from headstart.training.best import Best
 from headstart.training.job import Job, Trained
 from headstart.training.loop import train
 from headstart.training.objectives import Supervised
@@ -231,6 +233,37 @@ def test_of_few_items_what_is_expected_counts_too(
     )
     assert sure.head.temperature < unsure.head.temperature
     assert run(stage(boundary), **parts, expected=expected(None))[1].head.temperature == 1.0
+
+
+def test_a_softer_start_divides_the_probe_and_is_judged_as_the_probe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data, rng = bars(), np.random.default_rng(0)
+    probe = Head(
+        rng.normal(size=(2, 128)).astype(np.float32), np.ones(2, np.float32), temperature=2.0
+    )
+    losses, adding = list[float](), Best.add
+
+    def noted(self: Best, loss: float, *rest: Any) -> None:
+        losses.append(loss)
+        adding(self, loss, *rest)
+
+    monkeypatch.setattr(Best, "add", noted)
+    for softer in (1.0, 3.0):
+        pictures = Inputs(data, PREPROCESS, augment="off", seed=0)
+        still = stage(boundary=5, epochs=1, head=1e-12)
+        options = Options(batch=8, weight_decay=0.0)
+        job = Job(still, data.known, np.arange(18), np.arange(18, 24), options, probe=probe,
+                  softer=softer)  # fmt: skip
+        head = train(vision.build(resolve("glyphs")), pictures, job).head
+        pictures.close()
+        assert head is not None
+        np.testing.assert_allclose(head.weight, probe.weight / (2 * softer), rtol=1e-5)
+        np.testing.assert_allclose(head.bias, probe.bias / (2 * softer), rtol=1e-5)
+    before, epoch, soft_before, soft_epoch = losses
+    assert before == pytest.approx(epoch, rel=1e-5)
+    assert soft_before == pytest.approx(before, rel=1e-5)
+    assert soft_epoch != pytest.approx(before, rel=0.01)
 
 
 def test_a_loss_that_is_no_number_is_a_clear_error() -> None:

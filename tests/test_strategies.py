@@ -13,6 +13,7 @@ from headstart.errors import UsageError
 from headstart.settings.groups import POOLINGS, RATES, Options
 from headstart.strategies.discriminative import Discriminative
 from headstart.strategies.first import First
+from headstart.strategies.lp_ft import SOFTER
 from headstart.strategies.partial import Partial
 from headstart.strategies.plan import ADAPTERS, HEAD, Adapters, Freeze, Group, Plan, Stage
 from headstart.strategies.registry import STRATEGIES, strategy
@@ -139,7 +140,7 @@ def test_lp_ft_starts_from_a_probe_at_a_small_rate() -> None:
     made = plan("lp-ft", Options(epochs=5))
     rate = RATES["adamw"][0] / 2
     stage = Stage((Group((0, 1, 2, 3), rate), Group((HEAD,), rate)), 5)
-    assert made == Plan((stage,), probe="own")
+    assert made == Plan((stage,), probe="own", softer=SOFTER)
     assert plan("lp-ft").stages == plan("warm").stages
 
 

@@ -121,6 +121,7 @@ class Plan:
         batch_statistics: batch norm learns from the batches (from scratch), or keeps what it knows.
         probe: name of the convex head that is solved on the features before the first stage, and
             that training starts from; None for a head that starts from zero.
+        softer: what its outputs are divided by there, if they are the scores of classes.
         adapters: are put into the backbone before the first stage and merged into its weights
             after the last; None for none.
     """
@@ -130,6 +131,7 @@ class Plan:
     start: Literal["pretrained", "random"] = "pretrained"
     batch_statistics: bool = False
     probe: str | None = None
+    softer: float = 1.0
     adapters: Adapters | None = None
 
 

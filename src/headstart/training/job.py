@@ -61,6 +61,7 @@ class Job:
         device: "cpu", "cuda" or "mps".
         what: what decides the backbone's answers besides its weights, see `Activations`.
         probe: the head to start from; None starts from zero.
+        softer: what its outputs are divided by there.
         beside: shape (N, W), of all items, what is joined to their features; None for nothing.
         expected: the score that new items should reach, worked out when it is asked for; see
             `headstart.training.selection`. None, there or here: nobody knows.
@@ -78,6 +79,7 @@ class Job:
     device: str = "cpu"
     what: str = ""
     probe: Head | None = None
+    softer: float = 1.0
     beside: npt.NDArray[np.float32] | None = None
     expected: Callable[[], float | None] | None = None
     module: nn.Module | None = None

@@ -97,7 +97,7 @@ class _Run:
             self.head = job.module
         elif job.targets is not None:
             width = backbone.n_features + (0 if job.beside is None else job.beside.shape[1])
-            self.head = start_head(width, job.targets.task.n_outputs, job.probe)
+            self.head = start_head(width, job.targets.task.n_outputs, job.probe, job.softer)
         self.head = self.head.to(job.device)
         self.judge = Judge(backbone, self.head, job.device, job.beside)
         self.snapshots = Snapshots(backbone, self.head)
@@ -197,17 +197,21 @@ class _Run:
             source.forget()  # above weights that only this run has come to,
             self.source = self.inputs  # and that its best epochs need not share
 
-    def _score(self) -> dict[str, float]:
-        """Return what the items say that the objective chooses the best epoch by."""
-        return self.objective.judge(self.judge.outputs(self.source, self.objective.judges))
+    def _score(self, times: float = 1.0) -> dict[str, float]:
+        """Return what the items say that the objective chooses the best epoch by.
+
+        Args:
+            times: what the outputs are multiplied by before they are looked at.
+        """
+        return self.objective.judge(times * self.judge.outputs(self.source, self.objective.judges))
 
     def _judge_the_start(self) -> None:
         """Let a start that knows something already, a solved head, take part as "no step at all".
 
-        Without it training could end below the probe that it began with.
+        Without it training could end below the probe that it began with, however soft that was.
         """
         if len(self.objective.judges):
-            score = self._score()
+            score = self._score(self.job.softer)
             self.best.add(score[LOSS], score.get(ERROR, 0.0), self._taken)
             self.say(f"before any step: {_judged(score)}")
 

@@ -36,8 +36,10 @@ def threads(inputs: Inputs) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def start_head(n_features: int, n_outputs: int, probe: Head | None) -> nn.Linear:
-    """Return the linear head that training starts from: ``probe``, or zero.
+def start_head(
+    n_features: int, n_outputs: int, probe: Head | None, softer: float = 1.0
+) -> nn.Linear:
+    """Return the linear head that training starts from: ``probe``, ``softer`` so much, or zero.
 
     From zero the first steps follow the features, not the accident of a random head.
     """
@@ -47,6 +49,6 @@ def start_head(n_features: int, n_outputs: int, probe: Head | None) -> nn.Linear
             head.weight.zero_()
             head.bias.zero_()
         else:
-            head.weight.copy_(torch.from_numpy(probe.weight / probe.temperature))
-            head.bias.copy_(torch.from_numpy(probe.bias / probe.temperature))
+            head.weight.copy_(torch.from_numpy(probe.weight / (probe.temperature * softer)))
+            head.bias.copy_(torch.from_numpy(probe.bias / (probe.temperature * softer)))
     return head

@@ -134,6 +134,7 @@ class Steps:
             self.device,
             what=entry.network,
             probe=probe,
+            softer=plan.softer if targets.task.anchored else 1.0,
             expected=partial(self._expected, known),
             objectives=self._objectives(entry),
             beside=self.dataset.beside.matrix if self.dataset.beside else None,
