@@ -110,12 +110,15 @@ def loop(
     groups: list[tuple[Params, float]],
     epochs: int,
     *,
-    start_counts: bool = False,
+    start_counts: float = 0.0,
     penalty: Callable[[], Tensor] | None = None,
     pulled: Params = (),
     after: Callable[[torch.optim.Optimizer], None] | None = None,
 ) -> None:
-    """Train ``groups`` of parameters at their rates; end with the epoch that chose itself best."""
+    """Train ``groups`` of parameters at their rates; end with the epoch that chose itself best.
+
+    The start takes part with its outputs times ``start_counts``, unless that is 0.
+    """
     for p in [*case.net.parameters(), *head.parameters()]:
         p.requires_grad_(False)
     made = []
@@ -141,14 +144,14 @@ def loop(
     best = (math.inf, None)
 
     @torch.no_grad()
-    def judged() -> tuple[float, Any]:
+    def judged(times: float = 1.0) -> tuple[float, Any]:
         if not len(case.select):
             return math.inf, None
-        loss = F.cross_entropy(head(case.features(case.select)), case.labels(case.select))
+        loss = F.cross_entropy(times * head(case.features(case.select)), case.labels(case.select))
         return float(loss), copy.deepcopy((case.net.state_dict(), head.state_dict()))
 
     if start_counts:
-        best = judged()
+        best = judged(start_counts)
     for epoch in range(epochs):
         case.net.train()  # batch norm keeps its statistics, and so do frozen blocks
         for module in case.net.modules():
@@ -262,10 +265,13 @@ def first(case: Case, k: int) -> nn.Module:
 
 
 def lp_ft(case: Case) -> nn.Module:
-    """Solve the head first, then train everything at half the rate."""
+    """Solve the head first, make it three times as soft, then train everything at half the rate."""
     head = probe(case)
+    with torch.no_grad():
+        head.weight /= 3
+        head.bias /= 3
     groups = [(above(case, 0), BODY / 2), ([*head.parameters()], BODY / 2)]
-    loop(case, head, groups, case.n_epochs, start_counts=True)
+    loop(case, head, groups, case.n_epochs, start_counts=3.0)
     return head
 
 
@@ -276,7 +282,7 @@ def gradual(case: Case) -> nn.Module:
         boundary = n * (2 - stage) // 3
         case.inputs.views = 4 if boundary else None
         groups = [(above(case, boundary), BODY / 2), ([*head.parameters()], BODY / 2)]
-        loop(case, head, groups, (case.n_epochs + stage) // 3, start_counts=True)
+        loop(case, head, groups, (case.n_epochs + stage) // 3, start_counts=1.0)
     return head
 
 
