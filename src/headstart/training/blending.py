@@ -67,7 +67,8 @@ def blend(
         start: the network's parameters before, by name.
         after: what `Snapshots.take` says now.
         outputs: those of the items that the job set aside, under the weights as they are.
-        job: with the head that training started from, if there was one.
+        job: with the probe that training started from, if there was one; ``before`` is the probe
+            as it answers, however soft that start was.
     """
     before = {f"net.{name}": weight for name, weight in start.items()}
     if job.probe is not None:

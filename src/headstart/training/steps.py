@@ -134,6 +134,7 @@ class Steps:
             self.device,
             what=entry.network,
             probe=probe,
+            # Measured for classes alone; of a number a third would be another number.
             softer=plan.softer if targets.task.anchored else 1.0,
             expected=partial(self._expected, known),
             objectives=self._objectives(entry),
